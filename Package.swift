@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One strictness for every target: Swift 6 mode, warnings are errors, and nothing leaks out of a module by accident.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A library of the distribution, seen through a module map and a shim header.
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: strict)
+}
+
+// The floors, lowest first. A module imports only modules above it in this list; `docs/design.md` says why.
+let package = Package(
+    name: "forge",
+    products: [
+        .executable(name: "forge", targets: ["forge"]),
+        .executable(name: "forge-helper", targets: ["forge-helper"]),
+    ],
+    targets: [
+        system("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+        system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
+        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
+        system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        system("CSolv", pkgConfig: "libsolvext", apt: "libsolvext-dev"),
+        .target(name: "CLinux", path: "Sources/CLinux"),
+
+        module("ForgeBase", ["CCrypto"]),
+        module("ForgeSystem", ["ForgeBase", "CLinux"]),
+        module("ForgeStore", ["ForgeBase", "ForgeSystem", "CSQLite", "CZstd"]),
+        module("ForgeRecipe", ["ForgeBase", "ForgeSystem", "CYAML"]),
+        module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
+        module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
+        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive", "CCurl", "CSolv"]),
+        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
+        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
+
+        // The slim main program: everything a no-op build needs and nothing else.
+        .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
+        // One built-in action, lock or download per process, with the heavy libraries.
+        .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages"], swiftSettings: strict),
+
+        tests("ForgeBase", ["ForgeBase"]),
+        tests("ForgeSystem", ["ForgeBase", "ForgeSystem"]),
+        tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
+        tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
+        tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
+        tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
+        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
+        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeStages"]),
+        tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeCLI"]),
+    ]
+)
