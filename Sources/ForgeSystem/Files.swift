@@ -152,32 +152,31 @@ package enum Files {
 
 /// A lock between processes, held while the value lives; the kernel gives it back when the process dies.
 package struct FileLock: ~Copyable {
-    private let file: FileDescriptor
+    private let raw: Int32
 
-    /// Waits for the lock.
+    deinit { close(raw) }
+
+    /// Waits for the lock on a file, which is made if it is not there.
     /// - Parameter exclusive: alone, or together with other holders that are not exclusive.
     package init(_ path: String, exclusive: Bool = true) throws(ForgeError) {
-        file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
-        guard try FileLock.acquire(file, exclusive ? LOCK_EX : LOCK_SH) else {
-            preconditionFailure("BUG: a waiting lock came back without the lock")
-        }
+        raw = try FileLock.acquire(path, exclusive ? LOCK_EX : LOCK_SH)
     }
 
     /// Takes the lock if it is free; nil if somebody has it.
     package static func tryLock(_ path: String, exclusive: Bool = true) throws(ForgeError) -> FileLock? {
-        let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
-        let locked = try acquire(file, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB)
-        return locked ? FileLock(holding: file) : nil
+        let raw = try acquire(path, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB)
+        return raw < 0 ? nil : FileLock(raw: raw)
     }
 
-    private init(holding file: consuming FileDescriptor) { self.file = file }
+    private init(raw: Int32) { self.raw = raw }
 
-    /// Whether the lock was taken; false only if `operation` says not to wait.
-    private static func acquire(_ file: borrowing FileDescriptor, _ operation: Int32) throws(ForgeError) -> Bool {
+    /// The locked descriptor; -1 if `operation` says not to wait and somebody has the lock.
+    private static func acquire(_ path: String, _ operation: Int32) throws(ForgeError) -> Int32 {
+        let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
         while flock(file.raw, operation) != 0 {
-            if errno == EWOULDBLOCK { return false }
-            guard errno == EINTR else { throw .system("cannot lock") }
+            if errno == EWOULDBLOCK { return -1 }
+            guard errno == EINTR else { throw .system("cannot lock \(path)") }
         }
-        return true
+        return file.release()
     }
 }
