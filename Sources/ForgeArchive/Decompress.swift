@@ -1,8 +1,7 @@
 import CArchive
 package import ForgeBase
 
-/// Archives and compressed streams, read and written by libarchive.
-package enum Archive {
+extension Archive {
     /// Unpacks one compressed stream (xz, gzip, zstd, bzip2, lz4, found by its first bytes; plain bytes stay as they are).
     /// - Parameters:
     ///   - limit: bytes that may come out at most, so that a small file can't fill the memory.
