@@ -46,7 +46,7 @@ let package = Package(
         module("ForgeRecipe", ["ForgeBase", "ForgeSystem", "CYAML"]),
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
-        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive", "CCurl", "CSolv"]),
+        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
         module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
 
@@ -64,7 +64,7 @@ let package = Package(
         tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
-        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
+        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages"]),
         tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeStages"]),
         tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeCLI"]),
     ]
