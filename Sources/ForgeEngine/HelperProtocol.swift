@@ -24,10 +24,12 @@ package struct HelperRequest: Sendable, Equatable {
     package var mirrors: [(String, [String])]
     /// Snapshot services, likewise.
     package var snapshots: [(String, [String])]
+    /// By how much the sandbox's clock is wrong on purpose, in faketime(1)'s form; for tests of reproducibility.
+    package var clockOffset: String?
 
     package init(
         _ request: ActionRequest, cache: String, scratch: String, mirrors: [(String, [String])] = [],
-        snapshots: [(String, [String])] = []
+        snapshots: [(String, [String])] = [], clockOffset: String? = nil
     ) {
         let action = request.action
         self.action = action.name
@@ -47,6 +49,7 @@ package struct HelperRequest: Sendable, Equatable {
         jobs = request.jobs
         self.mirrors = mirrors
         self.snapshots = snapshots
+        self.clockOffset = clockOffset
     }
 
     package static func == (lhs: HelperRequest, rhs: HelperRequest) -> Bool { lhs.json == rhs.json }
@@ -86,6 +89,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("jobs", .int(Int64(jobs))),
             ("mirrors", places(mirrors)),
             ("snapshots", places(snapshots)),
+            ("clock_offset", clockOffset.map(JSON.string) ?? .null),
         ])
     }
 
@@ -129,6 +133,7 @@ package struct HelperRequest: Sendable, Equatable {
         jobs = Int(try field("jobs", \.int))
         mirrors = try field("mirrors", places)
         snapshots = try field("snapshots", places)
+        clockOffset = json["clock_offset"]?.string
     }
 }
 
