@@ -58,7 +58,7 @@ let package = Package(
         tests("ForgeBase", ["ForgeBase"]),
         tests("ForgeSystem", ["ForgeBase", "ForgeSystem"]),
         tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
-        tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
+        tests("ForgeRecipe", ["ForgeBase", "ForgeSystem", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
         tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
