@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "clinux_store.h"
 
 uint32_t forge_major(uint64_t device);
 uint32_t forge_minor(uint64_t device);
