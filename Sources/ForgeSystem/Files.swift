@@ -131,6 +131,19 @@ package enum Files {
         guard rmdir(path) == 0 || errno == ENOENT else { throw .system("cannot remove \(path)") }
     }
 
+    /// The text of a symbolic link.
+    package static func readLink(_ path: String) throws(ForgeError) -> ByteString {
+        var length = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            length = buffer.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink(path, $0, text.count) } ?? -1
+            }
+            count = max(0, length)
+        }
+        guard length >= 0 else { throw .system("cannot read the link \(path)") }
+        return ByteString(bytes)
+    }
+
     /// The path with links resolved; nil if it does not exist.
     package static func absolute(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
