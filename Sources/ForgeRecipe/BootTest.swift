@@ -74,6 +74,8 @@ struct BootTestReader {
     let faults: Faults
     let expander: Expander
     let artifacts: [Artifact]
+    /// Whether artifacts are missing because of faults that are reported.
+    let faulty: Bool
 
     /// The tests that the parameters choose.
     func tests(_ items: [YAMLNode]) -> [BootTest] {
@@ -141,8 +143,7 @@ struct BootTestReader {
         guard let path = fields.text(node, "an artifact of \(fields.what)") else { return nil }
         let files = artifacts.filter { $0.kind == .file }.map(\.path)
         if files.contains(path) { return path }
-        // An artifact with a fault of its own is not in the list.
-        guard faults.errors.isEmpty else { return nil }
+        guard !faulty else { return nil }
         let hint = Suggestion.hint(for: path, in: files)
         faults.add(
             "\(fields.what): the recipe publishes no file “\(path)”\(hint)", at: node.location,

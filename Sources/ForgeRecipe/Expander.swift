@@ -39,9 +39,14 @@ struct Expander {
     /// The entries of a mapping, keys expanded too.
     func expandKeys(_ entries: [YAMLEntry]) -> [YAMLEntry] {
         entries.compactMap { entry in
-            guard let value = expand(entry.value),
-                case .string(let key)? = expand(entry.key, at: entry.keyLocation)?.content
-            else { return nil }
+            guard let value = expand(entry.value) else { return nil }
+            let key: String =
+                switch expand(entry.key, at: entry.keyLocation).content {
+                case .string(let text): text
+                case .int(let number): String(number)
+                case .bool(let flag): String(flag)
+                default: entry.key
+                }
             return YAMLEntry(key: key, keyLocation: entry.keyLocation, value: value)
         }
     }
@@ -113,11 +118,19 @@ struct Expander {
         return nil
     }
 
-    /// A string with the values of the parameters in it.
-    func expand(_ text: String, at location: SourceLocation) -> YAMLNode? {
-        let unchanged = YAMLNode(.string(text), at: location)
-        let bytes = Array(text.utf8)
-        guard bytes.contains(UInt8(ascii: "$")) else { return unchanged }
+    /// A string with the values of the parameters in it. After a fault the string stays as it is, and is not spoken of
+    /// again.
+    func expand(_ text: String, at location: SourceLocation) -> YAMLNode {
+        guard text.utf8.contains(UInt8(ascii: "$")) else { return YAMLNode(.string(text), at: location) }
+        guard let content = content(Array(text.utf8), at: location) else {
+            faults.silence(location)
+            return YAMLNode(.string(text), at: location)
+        }
+        return YAMLNode(content, at: location)
+    }
+
+    /// Nil after a fault.
+    private func content(_ bytes: [UInt8], at location: SourceLocation) -> YAMLNode.Content? {
         var out: [UInt8] = []
         var at = 0
         while at < bytes.count {
@@ -137,15 +150,16 @@ struct Expander {
             }
             let name = String(decoding: bytes[(at + 2)..<end], as: UTF8.self)
             guard let value = value(of: name, at: location) else { return nil }
-            if at == 0, end == bytes.count - 1 { return YAMLNode(value, at: location) }
+            if at == 0, end == bytes.count - 1 { return value }
             if case .string(let text) = value { out += text.utf8 }
             if case .int(let number) = value { out += String(number).utf8 }
             if case .bool(let flag) = value { out += String(flag).utf8 }
             at = end + 1
         }
-        return YAMLNode(.string(String(decoding: out, as: UTF8.self)), at: location)
+        return .string(String(decoding: out, as: UTF8.self))
     }
 
+    /// Nil for an unknown parameter, which is a fault, and for one whose own fault is reported already.
     private func value(of name: String, at location: SourceLocation) -> YAMLNode.Content? {
         guard parameters.contains(where: { $0.name == name }) else {
             let hint = Suggestion.hint(for: name, in: parameters.map(\.name))
@@ -169,17 +183,7 @@ struct ParameterReader {
 
     /// The parameters that a recipe declares: strings, integers, booleans and enums.
     func parameters(_ entries: [YAMLEntry]) -> [OptionDefinition] {
-        let definitions = OptionDefinitionReader(faults: faults).definitions(entries, of: "the recipe")
-        return definitions.filter { definition in
-            switch definition.type {
-            case .string, .integer, .boolean, .enumeration: return true
-            default:
-                faults.add(
-                    "parameter “\(definition.name)” can't be of type \(definition.type.word)", at: definition.location,
-                    remedy: "types of parameters: string, integer, boolean, enum")
-                return false
-            }
-        }
+        OptionDefinitionReader(faults: faults, parameters: true).definitions(entries, of: "the recipe")
     }
 
     /// The value of each parameter: as given (`--set name=value`), or its default.

@@ -15,10 +15,16 @@ package struct RecipeWarning: Sendable, Equatable, CustomStringConvertible {
 final class Faults {
     private(set) var errors: [ForgeError] = []
     private(set) var warnings: [RecipeWarning] = []
+    /// Places whose value is unknown because of a fault: what would be said of the value there only hides the cause.
+    private var silenced: Set<SourceLocation> = []
 
     func add(_ message: String, at location: SourceLocation, details: [String] = [], remedy: String? = nil) {
+        guard !silenced.contains(location) else { return }
         errors.append(ForgeError(.badInput, message, at: location, details: details, remedy: remedy))
     }
+
+    /// No more faults are added at this place.
+    func silence(_ location: SourceLocation) { silenced.insert(location) }
 
     func add(_ error: ForgeError) { errors.append(error) }
 
@@ -48,7 +54,7 @@ final class Fields {
     let location: SourceLocation
     let faults: Faults
     private let entries: [YAMLEntry]
-    private var known: [String] = []
+    private var known: Set<String> = []
 
     /// Nil, with a fault, if the node is no mapping.
     init?(_ node: YAMLNode, _ what: String, _ faults: Faults) {
@@ -64,7 +70,7 @@ final class Fields {
 
     /// The value of a key, and where the key is; nil if it is not given.
     func entry(_ key: String) -> YAMLEntry? {
-        known.append(key)
+        known.insert(key)
         return entries.first { $0.key == key }
     }
 

@@ -32,6 +32,7 @@ final class OptionChecker {
         pointer: String = ""
     ) -> JSON {
         var fields: [(String, JSON)] = []
+        let misspelled = reportUnknown(entries, definitions, of: owner)
         for definition in definitions {
             let name = "“\(definition.name)” of \(owner)"
             if let entry = entries.first(where: { $0.key == definition.name }) {
@@ -41,25 +42,30 @@ final class OptionChecker {
                 }
             } else if let value = definition.defaultValue {
                 fields.append((definition.name, value))
-            } else if definition.required {
+            } else if definition.required, !misspelled.contains(definition.name) {
                 faults.add(
                     "\(owner) lacks the option “\(definition.name)”", at: location,
                     details: definition.summary.isEmpty ? [] : ["\(definition.name): \(definition.summary)"])
             }
         }
-        reportUnknown(entries, definitions, of: owner)
         return JSON.object(fields).canonical
     }
 
-    private func reportUnknown(_ entries: [YAMLEntry], _ definitions: [OptionDefinition], of owner: String) {
+    /// The names that were probably meant by unknown ones.
+    private func reportUnknown(
+        _ entries: [YAMLEntry], _ definitions: [OptionDefinition], of owner: String
+    ) -> [String] {
         let known = definitions.map(\.name)
+        var meant: [String] = []
         for entry in entries where !known.contains(entry.key) {
             let hint = Suggestion.hint(for: entry.key, in: known)
             faults.add(
                 "unknown option “\(entry.key)” in \(owner)\(hint)", at: entry.keyLocation,
                 remedy: known.isEmpty
                     ? "it has no options" : "options: \(known.sorted { $0.precedes($1) }.joined(separator: ", "))")
+            if let name = Suggestion.nearest(to: entry.key, in: known) { meant.append(name) }
         }
+        return meant
     }
 
     /// The value as JSON, or nil with a fault.
@@ -129,7 +135,7 @@ final class OptionChecker {
         switch (type, node.content) {
         case (.string, .int), (.string, .bool), (.enumeration, .int), (.enumeration, .bool), (.path, .int):
             remedy = "quote it: \"\(node.json)\""
-        case (.integer, .string(let text)) where Int64(text) != nil: remedy = "leave the quotes out"
+        case (.integer, .string(let text)): remedy = Int64(text).map { "write \($0), without quotes" }
         case (.boolean, .string(let text)) where ["on", "yes", "True", "TRUE"].contains(text): remedy = "write true"
         case (.boolean, .string(let text)) where ["off", "no", "False", "FALSE"].contains(text): remedy = "write false"
         case (.list, .string), (.list, .int): remedy = "write a list, also for one item: [\(node.json)]"
@@ -150,16 +156,18 @@ final class OptionChecker {
             return nil
         }
         guard TextFormat.relativePath.accepts(text) else {
-            return wrong(node, name, "be a path relative to the recipe's directory, without “.” and “..”")
+            return wrong(node, name, "be a path relative to the recipe's folder, without “.” and “..”")
         }
         guard let absolute = Files.absolute(root + "/" + text) else {
-            faults.add("\(name): there is no file or directory “\(text)” in \(directory)", at: node.location)
+            let beside = (try? Files.list(Files.parent(of: root + "/" + text)))?.map(\.description) ?? []
+            let hint = Suggestion.hint(for: Files.name(of: text), in: beside)
+            faults.add("\(name): the recipe's folder has no “\(text)”\(hint)", at: node.location)
             return nil
         }
         guard absolute.utf8.starts(with: (root + "/").utf8) else {
             faults.add(
-                "\(name): “\(text)” is a link out of the recipe's directory", at: node.location,
-                details: ["it leads to \(absolute)"], remedy: "copy the file into the recipe's directory")
+                "\(name): “\(text)” is a link out of the recipe's folder", at: node.location,
+                details: ["it leads to \(absolute)"], remedy: "copy the file into the recipe's folder")
             return nil
         }
         let option = pointer.split(separator: "/", maxSplits: 1).first.map(String.init) ?? ""

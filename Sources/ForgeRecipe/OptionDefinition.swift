@@ -31,6 +31,8 @@ package indirect enum OptionType: Sendable, Equatable {
     }
 
     static let words = ["string", "integer", "boolean", "enum", "path", "list", "map", "object", "any"]
+    /// The types of a recipe's parameters.
+    static let parameterWords = ["string", "integer", "boolean", "enum"]
 }
 
 /// An option of a stage, a field of an object, or a parameter of a recipe.
@@ -47,13 +49,17 @@ package struct OptionDefinition: Sendable, Equatable {
 /// Reads option definitions from `stage.yaml` and `recipe.yaml`.
 struct OptionDefinitionReader {
     let faults: Faults
+    /// Whether the definitions are a recipe's parameters, which are scalars.
+    var parameters = false
 
     /// The definitions in a mapping of names, in the order of the file.
     /// - Parameter owner: what they belong to, for messages.
     func definitions(_ entries: [YAMLEntry], of owner: String) -> [OptionDefinition] {
         entries.compactMap { entry in
-            guard TextFormat.name.accepts(entry.key), !["when", "value", "values"].contains(entry.key) else {
-                faults.add("“\(entry.key)” is no name for an option", at: entry.keyLocation)
+            guard TextFormat.name.accepts(entry.key), entry.key != "when" else {
+                faults.add(
+                    "“\(entry.key)” is no name for an option", at: entry.keyLocation,
+                    remedy: "use \(TextFormat.name.summary); “when” is kept for conditions")
                 return nil
             }
             return definition(entry, of: owner)
@@ -61,26 +67,32 @@ struct OptionDefinitionReader {
     }
 
     private func definition(_ entry: YAMLEntry, of owner: String) -> OptionDefinition? {
-        guard let fields = Fields(entry.value, "option “\(entry.key)” of \(owner)", faults) else { return nil }
+        guard
+            let fields = Fields(
+                entry.value, parameters ? "parameter “\(entry.key)”" : "option “\(entry.key)” of \(owner)", faults)
+        else { return nil }
         let summary = fields.string("summary") ?? ""
         let required = fields.bool("required") ?? false
         let given = fields.node("default")
         let type = type(fields)
         fields.finish()
-        guard let type else { return nil }
+        // What follows from a faulty definition is not reported: the parameter is known, but not its value.
+        if type == nil { faults.silence(entry.keyLocation) }
         var option = OptionDefinition(
-            name: entry.key, type: type, summary: summary, required: required, defaultValue: nil,
+            name: entry.key, type: type ?? .any, summary: summary, required: required, defaultValue: nil,
             location: entry.keyLocation)
         guard let given else { return option }
         if required { faults.add("\(fields.what) is required, so a default has no use", at: given.location) }
         let checker = OptionChecker(faults: faults, directory: nil)
-        option.defaultValue = checker.value(given, as: type, named: "the default of \(fields.what)", pointer: "")
+        option.defaultValue = checker.value(given, as: option.type, named: "the default of \(fields.what)", pointer: "")
+        if option.defaultValue == nil { faults.silence(entry.keyLocation) }
         return option
     }
 
     /// The type that the fields of a definition describe.
     private func type(_ fields: Fields) -> OptionType? {
-        guard let word = fields.word("type", of: OptionType.words, required: true) else {
+        let words = parameters ? OptionType.parameterWords : OptionType.words
+        guard let word = fields.word("type", of: words, required: true) else {
             // The keys of all types count as known then, so that one fault is not two.
             for key in ["format", "minimum", "maximum", "values", "of", "fields"] { _ = fields.node(key) }
             return nil

@@ -33,7 +33,7 @@ struct RecipeReader {
             switch draft(entry, expander) {
             case .draft(let draft): drafts.append(draft)
             case .leftOut: leftOut.append(entry.key)
-            case .faulty: leftOut.append(entry.key)
+            case .faulty: break
             }
         }
         let graph = StageGraph(faults: faults, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
@@ -41,10 +41,14 @@ struct RecipeReader {
         let artifactEntries =
             fields.required("artifacts") == nil ? [] : expander.expandKeys(fields.mapping("artifacts"))
         let artifacts = artifacts(artifactEntries, graph, at: fields.location)
-        if case .mapping(let written)? = fields.node("artifacts")?.content, written.isEmpty {
-            faults.add("the recipe publishes nothing: “artifacts” is empty", at: fields.location)
+        if artifacts.isEmpty, faults.errors.isEmpty {
+            faults.add(
+                "the recipe publishes nothing", at: fields.node("artifacts")?.location ?? fields.location,
+                remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
-        let tests = BootTestReader(faults: faults, expander: expander, artifacts: artifacts).tests(fields.list("tests"))
+        let tests = BootTestReader(
+            faults: faults, expander: expander, artifacts: artifacts, faulty: artifacts.count < artifactEntries.count
+        ).tests(fields.list("tests"))
         fields.finish()
         graph.warnUnused(stages, artifacts)
         return Recipe(

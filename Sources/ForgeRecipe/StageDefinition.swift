@@ -126,9 +126,8 @@ private struct StageReader {
     }
 
     private func run(_ fields: Fields) -> StageDefinition.Run? {
-        guard let node = fields.required("run"), let text = fields.text(node, "“run” of \(fields.what)") else {
-            return nil
-        }
+        let node = fields.node("run") ?? YAMLNode(.string("script"), at: fields.location)
+        guard let text = fields.text(node, "“run” of \(fields.what)") else { return nil }
         if text == "script" {
             let script = folder + "/run"
             let status = (try? Files.status(script)) ?? nil

@@ -5,8 +5,9 @@ struct StageGraph {
     private let faults: Faults
     private let drafts: [RecipeReader.Draft]
     private let byID: [String: StageInstance]
-    /// Ids that the parameters leave out, or whose faults are reported.
+    /// Ids that the parameters leave out.
     private let leftOut: [String]
+    /// Every id of the recipe, also those of stages whose faults are reported.
     private let all: [String]
 
     init(faults: Faults, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
@@ -31,16 +32,18 @@ struct StageGraph {
         let definition = draft.instance.definition
         let what = "stage “\(draft.instance.id)”"
         let known = definition.inputs.map(\.name)
+        var misspelled: [String] = []
         for entry in draft.inputs where !known.contains(entry.key) {
             let hint = Suggestion.hint(for: entry.key, in: known)
             faults.add(
                 "unknown input “\(entry.key)” in \(what)\(hint)", at: entry.keyLocation,
                 remedy: known.isEmpty
                     ? "stage \(definition.name) has no inputs" : "inputs: \(known.joined(separator: ", "))")
+            if let name = Suggestion.nearest(to: entry.key, in: known) { misspelled.append(name) }
         }
         return definition.inputs.compactMap { input in
             guard let entry = draft.inputs.first(where: { $0.key == input.name }) else {
-                if !input.optional {
+                if !input.optional, !misspelled.contains(input.name) {
                     faults.add(
                         "\(what) lacks the input “\(input.name)”", at: draft.instance.location,
                         details: input.summary.isEmpty ? [] : ["\(input.name): \(input.summary)"])
@@ -68,6 +71,7 @@ struct StageGraph {
                 faults.add(
                     "\(name) takes a \(input.kind.rawValue), but \(found.reference) is a \(found.kind.rawValue)",
                     at: node.location, remedy: remedy(for: input.kind))
+                continue
             }
             if sources.contains(found.reference) {
                 faults.add("\(name) has \(found.reference) twice", at: node.location)
@@ -115,12 +119,12 @@ struct StageGraph {
     }
 
     private func reportMissing(_ id: String, for name: String, at location: SourceLocation) {
-        guard leftOut.contains(id) else {
+        guard all.contains(id) else {
             let hint = Suggestion.hint(for: id, in: all)
             return faults.add("\(name): the recipe has no stage “\(id)”\(hint)", at: location)
         }
-        // A stage with faults of its own is reported there; saying it again here would only hide the cause.
-        guard faults.errors.isEmpty else { return }
+        // A stage with faults of its own is reported there.
+        guard leftOut.contains(id) else { return }
         faults.add(
             "\(name): stage “\(id)” is left out by its “when”", at: location,
             remedy: "give this reference the same condition: {when: …, value: …}")

@@ -159,3 +159,17 @@ final class Project {
               - {no-failed-units: true, except: [systemd-networkd-wait-online.service]}
         """
 }
+
+extension String {
+    /// The text with the first place of another text replaced; nil if it is not there.
+    func replacing(first old: String, with new: String) -> String? {
+        let bytes = Array(utf8)
+        let pattern = Array(old.utf8)
+        guard bytes.count >= pattern.count else { return nil }
+        for start in 0...(bytes.count - pattern.count) where bytes[start...].starts(with: pattern) {
+            let result = Array(bytes[..<start]) + Array(new.utf8) + Array(bytes[(start + pattern.count)...])
+            return String(decoding: result, as: UTF8.self)
+        }
+        return nil
+    }
+}
