@@ -3,6 +3,7 @@
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>
+#include "clinux_store.h"
 
 uint32_t forge_major(uint64_t device);
 uint32_t forge_minor(uint64_t device);

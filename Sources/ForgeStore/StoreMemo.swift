@@ -1,0 +1,74 @@
+package import ForgeBase
+package import ForgeSystem
+import Glibc
+import Synchronization
+
+/// What a memo is filed under.
+struct MemoKey: Hashable, Sendable {
+    var kind: String
+    var key: [UInt8]
+}
+
+/// Results that can be had again by work: digests of unchanged files, and small values of any kind.
+extension Store {
+    /// A value remembered earlier, or nil.
+    package func memo(_ kind: String, _ key: [UInt8]) throws -> [UInt8]? {
+        if let value = pending.withLock({ $0.memos[MemoKey(kind: kind, key: key)] }) { return value }
+        return try database.use { connection throws(ForgeError) in
+            try connection.blob("SELECT value FROM memo WHERE kind = ? AND key = ?", [.text(kind), .blob(key)])
+        }
+    }
+
+    /// Remembers a value; written with the next rows. Does nothing in a cache open for reading only.
+    package func setMemo(_ kind: String, _ key: [UInt8], _ value: [UInt8]) {
+        guard !isReadOnly else { return }
+        pending.withLock { $0.memos[MemoKey(kind: kind, key: key)] = value }
+    }
+
+    /// The digest of a file of the host, read only if the file has changed since it was last asked for.
+    package func digest(ofFile path: String) throws -> Digest {
+        guard let status = try Files.status(path) else {
+            throw ForgeError(.io, "there is no file \(path)")
+        }
+        if let known = try rememberedDigest(ofFile: path, status.identity) { return known }
+        let file = try FileDescriptor(opening: path)
+        let identity = try file.status().identity
+        var hasher = SHA256()
+        try file.each { hasher.update($0) }
+        let digest = hasher.finish()
+        // Changed while it was read: true of no moment, so not worth remembering.
+        if try file.status().identity == identity { remember(digest, ofFile: path, identity) }
+        return digest
+    }
+
+    /// The digest that a file had when it had this identity, or nil.
+    package func rememberedDigest(ofFile path: String, _ identity: FileIdentity) throws -> Digest? {
+        let wanted = identity.stored
+        if let known = pending.withLock({ $0.files[path] }) { return known.identity == wanted ? known.digest : nil }
+        return try database.use { connection throws(ForgeError) in
+            let stored = try connection.blob(
+                "SELECT digest FROM files WHERE path = ? AND identity = ?", [.text(path), .blob(wanted)])
+            return stored.flatMap(Digest.init(stored:))
+        }
+    }
+
+    /// Remembers the digest of a file that had this identity before it was read. A file changed within the last two
+    /// seconds is not remembered: another change within one tick of the file system's clock would leave no trace.
+    package func remember(_ digest: Digest, ofFile path: String, _ identity: FileIdentity) {
+        guard !isReadOnly else { return }
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let nanoseconds = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+        guard nanoseconds - max(identity.modified, identity.changed) > 2_000_000_000 else { return }
+        pending.withLock { $0.files[path] = (identity.stored, digest) }
+    }
+}
+
+extension FileIdentity {
+    /// Five 64-bit big-endian numbers.
+    var stored: [UInt8] {
+        [device, inode, UInt64(bitPattern: size), UInt64(bitPattern: modified), UInt64(bitPattern: changed)].flatMap {
+            withUnsafeBytes(of: $0.bigEndian) { Array($0) }
+        }
+    }
+}
