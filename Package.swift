@@ -56,7 +56,10 @@ let package = Package(
         .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages"], swiftSettings: strict),
 
         tests("ForgeBase", ["ForgeBase"]),
-        tests("ForgeSystem", ["ForgeBase", "ForgeSystem"]),
+        // What tests run in processes of their own: as another user, or as process 1 of private namespaces.
+        .executableTarget(
+            name: "forge-probe", dependencies: ["ForgeBase", "ForgeSystem"], path: "Tests/Probe", swiftSettings: strict),
+        tests("ForgeSystem", ["ForgeBase", "ForgeSystem", "forge-probe"]),
         tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
