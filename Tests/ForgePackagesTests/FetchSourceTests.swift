@@ -7,7 +7,7 @@ import Testing
 /// Where bytes are asked for: documents, local files, snapshots, and what is gone everywhere.
 @Suite struct FetchSourceTests {
     let scratch = Scratch()
-    let store = MemoryStore()
+    let store: any ObjectStore = MemoryStore()
     let body = content(50_000)
 
     func fetcher(_ change: (inout FetchOptions) -> Void = { _ in }) -> Fetcher {

@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct FetchTests {
     let scratch = Scratch()
-    let store = MemoryStore()
+    let store: any ObjectStore = MemoryStore()
 
     func fetcher(_ change: (inout FetchOptions) -> Void = { _ in }) -> Fetcher {
         Fetcher(partialDirectory: scratch.partial, options: quick(change))
