@@ -48,10 +48,15 @@ let package = Package(
         module("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
         module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
+<<<<<<< HEAD
         module(
             "ForgeStages",
             ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages"]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
+=======
+        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
+        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
+>>>>>>> lock
 
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
@@ -68,7 +73,7 @@ let package = Package(
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
-        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
+        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages"]),
         tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeStages"]),
         tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI"]),
     ]

@@ -131,6 +131,12 @@ package enum Files {
         guard rmdir(path) == 0 || errno == ENOENT else { throw .system("cannot remove \(path)") }
     }
 
+    /// Makes a file of zeros that takes no space.
+    package static func makeSparse(_ path: String, size: Int64) throws(ForgeError) {
+        let file = try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_EXCL)
+        guard ftruncate(file.raw, off_t(size)) == 0 else { throw .system("cannot make \(path) \(size) bytes long") }
+    }
+
     /// The text of a symbolic link.
     package static func readLink(_ path: String) throws(ForgeError) -> ByteString {
         var length = 0
