@@ -48,15 +48,10 @@ let package = Package(
         module("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
         module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
-<<<<<<< HEAD
         module(
             "ForgeStages",
             ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages"]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
-=======
-        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
-        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
->>>>>>> lock
 
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
