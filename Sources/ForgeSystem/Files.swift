@@ -121,14 +121,10 @@ package enum Files {
         return names.sorted()
     }
 
-    /// Removes a file, or a directory with everything in it; what is not there is fine. Follows no link.
+    /// Removes a file, or a directory with everything in it; what is not there is fine. Follows no link. Where files
+    /// may belong to ids of a user namespace, use `Removal`.
     package static func remove(_ path: String) throws(ForgeError) {
-        if unlink(path) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else { throw .system("cannot remove \(path)") }
-        guard try status(path)?.kind == .directory else { throw .system("cannot remove \(path)", code: EPERM) }
-        chmod(path, 0o700)
-        for name in try list(path) { try remove(path + "/" + String(decoding: name.bytes, as: UTF8.self)) }
-        guard rmdir(path) == 0 || errno == ENOENT else { throw .system("cannot remove \(path)") }
+        guard forge_remove_tree(path) == 0 else { throw .system("cannot remove \(path)") }
     }
 
     /// Makes a file of zeros that takes no space.
