@@ -47,7 +47,7 @@ let package = Package(
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
         module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive", "CCurl", "CSolv"]),
-        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
+        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgePackages", "ForgeArchive"]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
 
         // The slim main program: everything a no-op build needs and nothing else.
@@ -62,7 +62,7 @@ let package = Package(
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
         tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
-        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeStages"]),
+        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgePackages", "ForgeStages"]),
         tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeCLI"]),
     ]
 )
