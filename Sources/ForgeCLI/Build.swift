@@ -47,7 +47,7 @@ struct Build {
             helper: try session.helper(), cache: store.directory, surroundings: try session.surroundings(),
             signals: try Signals(), time: session.time)
         let view = ProgressView(
-            console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).width })
+            console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
         let engine = Engine(
             plan: planned.plan, cache: store, objects: store, runner: runner, observer: view,
             limits: try limits(), keepGoing: session.arguments.has("keep-going"))

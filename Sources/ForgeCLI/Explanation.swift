@@ -41,13 +41,7 @@ struct Explanation {
             let old = try? Tree.load(before, from: store), let new = try? Tree.load(after, from: store)
         else { return [] }
         let changes = Tree.changes(from: old, to: new)
-        var lines = changes.prefix(Explanation.longest).map { change in
-            switch change {
-            case .added(let entry): "added: \(entry.path)"
-            case .removed(let entry): "removed: \(entry.path)"
-            case .changed(_, let entry): "changed: \(entry.path)"
-            }
-        }
+        var lines = changes.prefix(Explanation.longest).map(\.description)
         if changes.count > lines.count { lines.append("and \(changes.count - lines.count) more") }
         return lines
     }

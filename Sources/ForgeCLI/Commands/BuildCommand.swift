@@ -1,4 +1,5 @@
 import ForgeBase
+import ForgeEngine
 import ForgeRecipe
 
 /// `forge build`
