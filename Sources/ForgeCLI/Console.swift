@@ -12,13 +12,11 @@ final class Console {
     /// Lines of the live view that are on the screen now.
     private var drawn = 0
 
-    init(json: Bool, quiet: Bool, color: String?, environment: [String: String]) {
+    init(json: Bool, quiet: Bool, color: String?, terminal: Terminal, inCI: Bool) {
         self.json = json
         self.quiet = quiet
-        let terminal = isatty(STDERR_FILENO) == 1 && environment["TERM"] != "dumb"
-        live = terminal && !quiet && !json && environment["CI"] == nil
-        let wanted = environment["NO_COLOR"].map { $0.isEmpty } ?? true
-        self.color = color == "always" || (color != "never" && terminal && wanted)
+        live = terminal.isInteractive && !quiet && !json && !inCI
+        self.color = color == "always" || (color != "never" && terminal.hasColors)
     }
 
     enum Style: String {

@@ -1,20 +1,12 @@
 package import ForgeBase
 package import ForgeStore
 
-/// One thing that an action's key depends on. The key and its explanation are made from the same list, so that the
-/// explanation can't drift from the key.
-package struct KeyPart: Sendable, Equatable {
-    package enum Kind: String, Sendable { case setting, option, file, tree, lock }
+/// What a part of a key is about: the first word of the part's name.
+package enum KeyPartKind: String, Sendable { case setting, option, file, tree, lock }
 
-    package var kind: Kind
-    package var name: String
-    /// A text, or the written form of a digest whose object can be looked into.
-    package var value: String
-
-    package init(_ kind: Kind, _ name: String, _ value: String) {
-        self.kind = kind
-        self.name = name
-        self.value = value
+extension KeyPart {
+    init(_ kind: KeyPartKind, _ name: String, _ value: String) {
+        self.init(name: "\(kind.rawValue) \(name)", value: value)
     }
 }
 
@@ -74,7 +66,6 @@ package struct ActionKey: Sendable, Equatable {
         var encoder = CanonicalEncoder(domain: domain)
         encoder.add(UInt64(parts.count))
         for part in parts {
-            encoder.add(part.kind.rawValue)
             encoder.add(part.name)
             encoder.add(part.value)
         }
@@ -82,27 +73,37 @@ package struct ActionKey: Sendable, Equatable {
     }
 }
 
-/// Why an action's key differs from that of an earlier build.
+/// A part in which an action's key differs from that of an earlier build.
 package struct KeyChange: Sendable, Equatable {
-    package var kind: KeyPart.Kind
+    package var kind: KeyPartKind
     package var name: String
     /// nil: the part is new.
     package var before: String?
     /// nil: the part is gone.
     package var after: String?
 
+    package init(kind: KeyPartKind, name: String, before: String?, after: String?) {
+        self.kind = kind
+        self.name = name
+        self.before = before
+        self.after = after
+    }
+
+    private init(part: String, before: String?, after: String?) {
+        let words = part.split(separator: " ", maxSplits: 1).map(String.init)
+        self.init(
+            kind: KeyPartKind(rawValue: words.first ?? "") ?? .setting, name: words.count > 1 ? words[1] : part,
+            before: before, after: after)
+    }
+
     /// The parts that differ, in the order of the key.
     package static func between(_ before: [KeyPart], _ after: [KeyPart]) -> [KeyChange] {
-        func id(_ part: KeyPart) -> String { "\(part.kind.rawValue) \(part.name)" }
-        let old = Dictionary(before.map { (id($0), $0.value) }) { first, _ in first }
-        let new = Dictionary(after.map { (id($0), $0.value) }) { first, _ in first }
+        let old = Dictionary(before.map { ($0.name, $0.value) }) { first, _ in first }
+        let new = Dictionary(after.map { ($0.name, $0.value) }) { first, _ in first }
         var changes = after.compactMap { part in
-            old[id(part)] == part.value
-                ? nil : KeyChange(kind: part.kind, name: part.name, before: old[id(part)], after: part.value)
+            old[part.name] == part.value ? nil : KeyChange(part: part.name, before: old[part.name], after: part.value)
         }
-        changes += before.filter { new[id($0)] == nil }.map {
-            KeyChange(kind: $0.kind, name: $0.name, before: $0.value, after: nil)
-        }
+        changes += before.filter { new[$0.name] == nil }.map { KeyChange(part: $0.name, before: $0.value, after: nil) }
         return changes
     }
 }

@@ -192,6 +192,9 @@ package final class Engine {
         return result
     }
 
+    /// What the child process of an action would be told; its dependencies must be done.
+    package func request(for i: Int) throws -> ActionRequest { try resolve(i) }
+
     private func resolve(_ i: Int) throws -> ActionRequest {
         let action = plan.actions[i]
         let inputs = try action.inputs.map { input in

@@ -1,6 +1,6 @@
-import ForgeBase
-import ForgeStore
-import ForgeSystem
+package import ForgeBase
+package import ForgeStore
+package import ForgeSystem
 
 /// Files of the project (a stage's folder, a layer's files) as trees in the store.
 ///
@@ -31,9 +31,9 @@ struct SourceTree {
     /// One file.
     func file(_ path: String) throws -> Digest {
         guard let status = try Files.status(path) else { throw missing(path) }
-        if let digest = try memo.digest(of: path, identity: status.identity), try store.contains(digest) { return digest }
+        if let known = try memo.rememberedDigest(ofFile: path, status.identity), try store.contains(known) { return known }
         let digest = try store.put(file: path)
-        try memo.remember(path, identity: status.identity, digest: digest)
+        memo.remember(digest, ofFile: path, status.identity)
         return digest
     }
 
@@ -67,6 +67,8 @@ struct SourceTree {
 
 /// Remembers the digests of files by what changes when their bytes change. The seam to the store's database.
 package protocol FileMemo: AnyObject {
-    func digest(of path: String, identity: FileIdentity) throws -> Digest?
-    func remember(_ path: String, identity: FileIdentity, digest: Digest) throws
+    func rememberedDigest(ofFile path: String, _ identity: FileIdentity) throws -> Digest?
+    func remember(_ digest: Digest, ofFile path: String, _ identity: FileIdentity)
 }
+
+extension Store: FileMemo {}

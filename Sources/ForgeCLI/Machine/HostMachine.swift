@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeSystem
+import Glibc
 
 /// What this host has to boot images with.
 struct HostMachine {
@@ -9,22 +10,15 @@ struct HostMachine {
 
     /// - Throws: `.unsupportedHost` if there is no QEMU.
     init() throws {
-        guard let path = HostMachine.find("qemu-system-x86_64") else {
+        guard let path = Host.findProgram("qemu-system-x86_64") else {
             throw ForgeError(
                 .unsupportedHost, "there is no qemu-system-x86_64 in PATH", remedy: "apt install qemu-system-x86, or run ci/setup --test")
         }
         qemu = path
-        let (_, output) = try Command(executable: path, arguments: ["--version"]).run()
+        let output = try Command(path, ["--version"]).outputOrThrow()
         let text = String(decoding: output, as: UTF8.self)
         qemuMajor = text.split(separator: " ").first { $0.first?.isNumber == true }
             .flatMap { $0.split(separator: ".").first }.flatMap { Int($0) } ?? 0
-    }
-
-    /// A program of PATH, or of the directories that ordinary users' PATH lacks.
-    static func find(_ program: String) -> String? {
-        let path = Environment.current["PATH"] ?? ""
-        return (path.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"])
-            .map { "\($0)/\(program)" }.first { Files.isExecutable($0) }
     }
 
     /// UEFI firmware as distributions ship it: code, and a template of variables.
@@ -54,24 +48,24 @@ struct HostMachine {
         case "kvm": return .kvm
         case "tcg": return emulation
         default:
-            guard let kernel, Files.isWritable("/dev/kvm") else { return emulation }
+            guard let kernel, access("/dev/kvm", R_OK | W_OK) == 0 else { return emulation }
             return try kvmBoots(kernel) ? .kvm : emulation
         }
     }
 
     private func kvmBoots(_ kernel: String) throws -> Bool {
         let child = try Command(
-            executable: qemu,
-            arguments: [
+            qemu,
+            [
                 "-accel", "kvm", "-cpu", "host", "-m", "256", "-display", "none", "-no-reboot", "-monitor", "none",
                 "-serial", "stdio", "-kernel", kernel, "-append", "console=ttyS0 earlyprintk=serial panic=-1",
             ]
         ).start()
-        defer { child.stop() }
+        defer { child.kill() }
         var seen: [UInt8] = []
-        let deadline = MonotonicClock.seconds() + 4
-        while MonotonicClock.seconds() < deadline, child.output >= 0 {
-            _ = try Poller.wait([child.output], timeoutMilliseconds: 100)
+        let deadline = SystemTime().monotonic() + 4_000_000_000
+        while SystemTime().monotonic() < deadline {
+            _ = try Poller.wait(fds: [child.output], timeoutMilliseconds: 100)
             guard let piece = try child.readOutput() else { break }
             seen += piece
             if String(decoding: seen, as: UTF8.self).contains("Linux version") { return true }

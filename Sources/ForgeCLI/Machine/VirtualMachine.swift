@@ -17,6 +17,16 @@ struct VirtualMachine: Sendable {
         case cdrom(String)
         /// A qcow2 disk; nothing is written to the file.
         case disk(String)
+        /// Kernel and initramfs, as a network boot loader hands them over.
+        case kernel(String, initrd: String, commandLine: String)
+    }
+
+    /// A cloud-init seed.
+    enum Seed: Sendable {
+        /// A file system image labelled `cidata`.
+        case image(String)
+        /// Its files; QEMU shows them as a FAT file system.
+        case directory(String)
     }
 
     var medium: Medium
@@ -25,10 +35,9 @@ struct VirtualMachine: Sendable {
     /// MiB.
     var memory = 2048
     var processors = 2
-    /// A cloud-init seed image.
-    var seed: String?
-    /// A raw or qcow2 disk to keep data on.
-    var disk: (path: String, format: String)?
+    var seed: Seed?
+    /// Raw or qcow2 disks to keep data on.
+    var disks: [(path: String, format: String)] = []
     /// Port of the host's loopback that leads to the guest's port 22.
     var sshPort: Int
     /// systemd credentials, by name.
@@ -54,9 +63,17 @@ struct VirtualMachine: Sendable {
             list += ["-drive", "file=\(escaped(path)),media=cdrom,readonly=on,format=raw", "-boot", "d"]
         case .disk(let path):
             list += ["-drive", "file=\(escaped(path)),if=virtio,format=qcow2,snapshot=on"]
+        case .kernel(let kernel, let initrd, let commandLine):
+            list += ["-kernel", kernel, "-initrd", initrd, "-append", commandLine]
         }
-        if let seed { list += ["-drive", "file=\(escaped(seed)),if=virtio,format=raw,readonly=on"] }
-        if let disk { list += ["-drive", "file=\(escaped(disk.path)),if=virtio,format=\(disk.format)"] }
+        switch seed {
+        case .image(let path): list += ["-drive", "file=\(escaped(path)),if=virtio,format=raw,readonly=on"]
+        case .directory(let path):
+            list += ["-drive", "if=none,id=seed,driver=vvfat,read-only=on,label=CIDATA,dir=\(escaped(path))"]
+            list += ["-device", "virtio-blk-pci,drive=seed"]
+        case nil: break
+        }
+        for disk in disks { list += ["-drive", "file=\(escaped(disk.path)),if=virtio,format=\(disk.format)"] }
         list += ["-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:\(sshPort)-:22", "-device", "virtio-net-pci,netdev=net0"]
         list += ["-device", "virtio-rng-pci"]
         for credential in credentials {

@@ -1,0 +1,63 @@
+package import ForgeBase
+
+extension FetchFailure {
+    /// More failures than this are counted, not listed.
+    private static let listed = 8
+
+    /// One error for everything that could not be had: what, which places were asked, what each said, and the ways out.
+    ///
+    /// Exit code 7 if a place has other bytes than were promised, because then somebody should look, 4 otherwise.
+    package static func error(_ failures: [FetchFailure], lockedOn: String?) -> ForgeError {
+        let wrong = failures.contains(where: \.isWrongBytes)
+        let gone = failures.filter(\.isGone)
+        var error = ForgeError(wrong ? .verification : .network, message(failures))
+        if let lockedOn, failures.contains(where: { $0.digest != nil }) {
+            error.details.append("the lock was made on \(lockedOn)")
+        }
+        // The gravest first, so that the list's end cuts off what matters least.
+        let ordered = failures.filter(\.isWrongBytes) + failures.filter { !$0.isWrongBytes }
+        for failure in ordered.prefix(listed) {
+            if failures.count > 1 { error.details.append("\(failure.name):") }
+            for attempt in failure.attempts {
+                let kind = attempt.isSnapshot ? " (snapshot)" : ""
+                error.details.append("\(failures.count > 1 ? "  " : "")\(attempt.url)\(kind): \(attempt.problem)")
+            }
+            if failure.attempts.isEmpty {
+                error.details.append("\(failures.count > 1 ? "  " : "")no place to ask is known")
+            }
+        }
+        if ordered.count > listed { error.details.append("and \(ordered.count - listed) more") }
+        error.remedy = remedy(failures, wrong: wrong, gone: !gone.isEmpty)
+        return error
+    }
+
+    private static func message(_ failures: [FetchFailure]) -> String {
+        let names = failures.map(\.name)
+        if names.count == 1, let name = names.first, let failure = failures.first {
+            if failure.isWrongBytes { return "\(name): the bytes offered are not those that the lock names" }
+            return failure.isGone && failure.digest != nil
+                ? "\(name) is no longer offered by the mirrors" : "cannot download \(name)"
+        }
+        let some = names.prefix(3).joined(separator: ", ")
+        return "cannot download \(names.count) files: \(some)\(names.count > 3 ? ", …" : "")"
+    }
+
+    private static func remedy(_ failures: [FetchFailure], wrong: Bool, gone: Bool) -> String {
+        if wrong {
+            return "the mirror is out of date or was tampered with: name another one with --mirror; if all agree, run "
+                + "`forge lock --update` and look at what changes"
+        }
+        guard failures.contains(where: { $0.digest != nil }) else {
+            return
+                "check the address and the network (proxies are read from http_proxy and https_proxy), or name another "
+                + "mirror with --mirror"
+        }
+        if gone {
+            let snapshot = failures.contains { $0.attempts.contains(where: \.isSnapshot) }
+            return "name a mirror that still has it with --mirror, \(snapshot ? "another" : "a") snapshot service with "
+                + "--snapshot, or take today's versions with `forge lock --update`"
+        }
+        return "check the network (proxies are read from http_proxy and https_proxy), or name another mirror with "
+            + "--mirror; what is complete is kept, and a second run goes on from there"
+    }
+}

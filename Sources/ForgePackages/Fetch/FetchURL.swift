@@ -1,0 +1,65 @@
+import ForgeBase
+
+/// URLs as text: what the downloader needs to know of them, and no more.
+package enum FetchURL {
+    /// The URL without what may be secret: user name, password, and the values of the query.
+    package static func redacted(_ url: String) -> String {
+        var text = url
+        if let separator = text.range(of: "://") {
+            let authority = text[separator.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+            if let at = authority.lastIndex(of: "@") {
+                text.replaceSubrange(separator.upperBound..<text.index(after: at), with: "***@")
+            }
+        }
+        if let query = text.firstIndex(of: "?") { text = text[...query] + "***" }
+        return text
+    }
+
+    /// A base URL and a path below it, with one slash between. The path is bytes of a file's name, of which those that
+    /// a URL can't hold are escaped; as in apt, `+` and `~` too, because some object stores take `+` for a space.
+    package static func join(_ base: String, _ path: String) -> String {
+        var out = Array(base.utf8)
+        while out.last == UInt8(ascii: "/") { out.removeLast() }
+        for part in path.split(separator: "/") {
+            out.append(UInt8(ascii: "/"))
+            for byte in part.utf8 { append(byte, to: &out) }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Punctuation of a path that goes as it is: of RFC 3986 `pchar`.
+    private static let plain = Set("-._!$&'()*,;=:@".utf8)
+
+    private static func append(_ byte: UInt8, to out: inout [UInt8]) {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            out.append(byte)
+        case _ where plain.contains(byte): out.append(byte)
+        default: out += "%\(Hex.encode([byte]).uppercased())".utf8
+        }
+    }
+
+    /// Scheme, host and port, in lower case: what one server is known by. Never holds credentials.
+    static func host(of url: String) -> String {
+        guard let separator = url.range(of: "://") else { return url }
+        let authority = url[separator.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        return (url[..<separator.upperBound] + host).lowercased()
+    }
+
+    /// Whether the URL names a file of this machine.
+    static func isLocal(_ url: String) -> Bool { url.lowercased().hasPrefix("file:") }
+}
+
+extension StringProtocol {
+    /// Where `text` first occurs.
+    func range(of text: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

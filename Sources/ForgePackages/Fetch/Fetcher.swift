@@ -1,0 +1,86 @@
+import ForgeBase
+package import ForgeStore
+import ForgeSystem
+
+/// Brings bytes from outside into the store, and no byte that was not asked for: what enters is verified on the way.
+package struct Fetcher {
+    package var options: FetchOptions
+    /// Where downloads under way are kept, `partial/` of the cache: on the store's disk, so that what is complete moves
+    /// into the store in one step. Each file is named by the SHA-256 of the whole object and holds a prefix of it.
+    package let partialDirectory: String
+
+    package init(partialDirectory: String, options: FetchOptions = FetchOptions()) {
+        self.partialDirectory = partialDirectory
+        self.options = options
+    }
+
+    /// Fetches what the store lacks, and says what could not be had. Does not touch the network if nothing is lacking.
+    ///
+    /// One object that can't be had does not keep the others from coming in: the next run needs only what is missing.
+    /// Throws if this machine fails (disk full) or the fetch is cancelled.
+    package func download(
+        _ wanted: [WantedObject], into store: any ObjectStore, progress: @escaping (FetchProgress) -> Void = { _ in }
+    ) throws -> FetchSummary {
+        var jobs: [FetchJob] = []
+        var seen: Set<Digest> = []
+        var present = 0
+        for object in wanted where seen.insert(object.digest).inserted {
+            if try store.contains(object.digest) {
+                present += 1
+            } else {
+                jobs.append(
+                    FetchJob(
+                        name: object.name, kind: .object(object.digest), urls: object.urls,
+                        snapshotURLs: object.snapshotURLs))
+            }
+        }
+        guard !jobs.isEmpty else { return FetchSummary(present: present) }
+        try Files.makeDirectories(partialDirectory)
+        let session = try FetchSession(
+            jobs, store: store, directory: partialDirectory, options: options, report: progress)
+        do {
+            try session.run()
+        } catch {
+            // What came in before is worth keeping; the first error is the one to tell.
+            try? store.flush()
+            throw error
+        }
+        try store.flush()
+        var summary = session.summary
+        summary.present = present
+        return summary
+    }
+
+    /// Fetches what the store lacks, or throws one error that names everything that could not be had.
+    /// - Parameter lockedOn: the time of the lock that names the objects, as text for people.
+    @discardableResult
+    package func fetch(
+        _ wanted: [WantedObject], into store: any ObjectStore, lockedOn: String? = nil,
+        progress: @escaping (FetchProgress) -> Void = { _ in }
+    ) throws -> FetchSummary {
+        let summary = try download(wanted, into: store, progress: progress)
+        if !summary.failures.isEmpty { throw FetchFailure.error(summary.failures, lockedOn: lockedOn) }
+        return summary
+    }
+
+    /// A document whose digest nobody knows yet, such as a Release file; the caller verifies its signature.
+    /// - Parameters:
+    ///   - urls: the same document at several places, in order of preference.
+    ///   - limit: bytes that it may have at most.
+    /// - Throws: `ForgeError(.network)` if no place has it and some place did not even say that it has not.
+    package func get(anyOf urls: [String], limit: Int64) throws -> FetchedDocument {
+        let job = FetchJob(name: urls.first.map(FetchURL.redacted) ?? "", kind: .document(limit: limit), urls: urls)
+        let session = try FetchSession(
+            [job], store: nil, directory: partialDirectory, options: options, report: { _ in })
+        try session.run()
+        if let url = job.foundAt { return .found(job.bytes, url: url) }
+        let failures = session.summary.failures
+        if failures.allSatisfy({ !$0.attempts.isEmpty && $0.attempts.allSatisfy(\.problem.isGone) }) {
+            return .notFound
+        }
+        throw FetchFailure.error(failures, lockedOn: nil)
+    }
+
+    /// As `get(anyOf:limit:)`, of one place.
+    package func get(_ url: String, limit: Int64) throws -> FetchedDocument { try get(anyOf: [url], limit: limit) }
+}
