@@ -30,6 +30,16 @@ package indirect enum OptionType: Sendable, Equatable {
         }
     }
 
+    /// Whether a path can be anywhere in a value.
+    package var holdsPath: Bool {
+        switch self {
+        case .path: true
+        case .list(let item), .map(let item): item.holdsPath
+        case .object(let fields): fields.contains { $0.type.holdsPath }
+        default: false
+        }
+    }
+
     static let words = ["string", "integer", "boolean", "enum", "path", "list", "map", "object", "any"]
     /// The types of a recipe's parameters.
     static let parameterWords = ["string", "integer", "boolean", "enum"]

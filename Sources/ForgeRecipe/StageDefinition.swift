@@ -104,7 +104,7 @@ private struct StageReader {
             faults.add("the folder “\(name)” is no name for a stage", at: node.location)
         }
         let summary = fields.string("summary", required: true) ?? ""
-        if summary.contains("\n") || summary.isEmpty {
+        if summary.contains("\n") || summary.isEmpty, fields.node("summary") != nil {
             faults.add(
                 "“summary” of \(fields.what) must be one line", at: fields.node("summary")?.location ?? node.location)
         }
@@ -120,6 +120,10 @@ private struct StageReader {
             faults.add(
                 "\(fields.what) uses the network without a lock", at: fields.node("network")?.location ?? node.location,
                 remedy: "name the locker that pins what it downloads: lock: debian")
+        }
+        // A file that an option names is handed to the stage as an input called like the option.
+        for option in definition.options where option.type.holdsPath && definition.input(option.name) != nil {
+            faults.add("\(fields.what) has a path and an input called “\(option.name)”", at: option.location)
         }
         fields.finish()
         return definition
@@ -185,7 +189,7 @@ private struct StageReader {
     }
 
     private func outputs(_ fields: Fields) -> [StageDefinition.Output] {
-        guard fields.required("outputs") != nil else { return [] }
+        guard let node = fields.required("outputs") else { return [] }
         let outputs = fields.mapping("outputs").compactMap { entry -> StageDefinition.Output? in
             let what = "output “\(entry.key)” of \(fields.what)"
             guard checkName(entry), let nested = Fields(entry.value, what, faults) else { return nil }
@@ -194,7 +198,7 @@ private struct StageReader {
                 name: entry.key, kind: kind(nested), mediaType: nested.string("media-type"),
                 summary: nested.string("summary") ?? "")
         }
-        if outputs.isEmpty { faults.add("\(fields.what) has no outputs", at: fields.location) }
+        if outputs.isEmpty { faults.add("\(fields.what) has no outputs", at: node.location) }
         return outputs
     }
 
