@@ -46,7 +46,7 @@ let package = Package(
         module("ForgeRecipe", ["ForgeBase", "ForgeSystem", "CYAML"]),
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
-        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive", "CCurl", "CSolv"]),
+        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
         module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgePackages", "ForgeArchive"]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
 
@@ -56,12 +56,15 @@ let package = Package(
         .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages"], swiftSettings: strict),
 
         tests("ForgeBase", ["ForgeBase"]),
-        tests("ForgeSystem", ["ForgeBase", "ForgeSystem"]),
+        // What tests run in processes of their own: as another user, or as process 1 of private namespaces.
+        .executableTarget(
+            name: "forge-probe", dependencies: ["ForgeBase", "ForgeSystem"], path: "Tests/Probe", swiftSettings: strict),
+        tests("ForgeSystem", ["ForgeBase", "ForgeSystem", "forge-probe"]),
         tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
-        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
+        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages"]),
         tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgePackages", "ForgeStages"]),
         tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeCLI"]),
     ]

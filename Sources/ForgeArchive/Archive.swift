@@ -1,0 +1,2 @@
+/// Archives and compressed streams, read and written by libarchive.
+package enum Archive {}

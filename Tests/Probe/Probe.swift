@@ -1,0 +1,89 @@
+import ForgeBase
+import ForgeSystem
+import Glibc
+
+/// What the tests of `ForgeSystem` need in a process of its own: as another user, as the child in private namespaces
+/// that makes a sandbox, as a parent that is killed.
+///
+/// `forge-probe [--directory DIR] VERB ARGUMENT…`; see `verbs`.
+@main
+struct Probe {
+    static func main() {
+        do {
+            exit(try run(Array(CommandLine.arguments.dropFirst())))
+        } catch {
+            print("error: \(error)")
+            exit((error as? ForgeError)?.code.rawValue ?? 70)
+        }
+    }
+
+    static func run(_ arguments: [String]) throws -> Int32 {
+        let rest = Array(arguments.dropFirst())
+        switch arguments.first {
+        case "private": return try privately(rest, network: false)
+        case "network": return try privately(rest, network: true)
+        case "plain":
+            return finish(try Command(rest[0], Array(rest.dropFirst()), output: .descriptor(1)).start().drain().report)
+        case "sandbox": return try sandbox(rest)
+        case "remove":
+            try Removal.remove(rest[0])
+            return 0
+        case "time": return try time(rest)
+        case let verb: throw ForgeError(.badInput, "no verb \(verb ?? "")")
+        }
+    }
+
+    /// `private PROGRAM ARGUMENT…`: runs it in private namespaces.
+    static func privately(_ words: [String], network: Bool) throws -> Int32 {
+        let command = Command(
+            words[0], Array(words.dropFirst()), input: .descriptor(0), output: .descriptor(1),
+            namespaces: .private(network: network))
+        return finish(try command.start().drain().report)
+    }
+
+    /// `sandbox [lower=DIR]… [scratch=DIR | directory=DIR] [ro=SOURCE:TARGET]… [rw=SOURCE:TARGET]… [timeout=S] --
+    /// PROGRAM ARGUMENT…`: in this process's namespaces.
+    static func sandbox(_ words: [String]) throws -> Int32 {
+        var lower: [String] = []
+        var sandbox = Sandbox(root: .directory("/nowhere"))
+        let end = words.firstIndex(of: "--") ?? words.endIndex
+        for word in words[..<end] {
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            let value = parts.count > 1 ? parts[1] : ""
+            switch parts[0] {
+            case "lower": lower.append(value)
+            case "scratch": sandbox.root = .overlay(lower: lower, scratch: value)
+            case "directory": sandbox.root = .directory(value)
+            case "ro", "rw":
+                let ends = value.split(separator: ":").map(String.init)
+                sandbox.binds.append(.init(ends[0], at: ends[1], writable: parts[0] == "rw"))
+            case "network": sandbox.network = true
+            case "keep": sandbox.emptyTemporaries = false
+            case "strict": sandbox.noNewPrivileges = true
+            case "timeout": sandbox.timeoutSeconds = Double(value)
+            default: throw ForgeError(.badInput, "no option \(word)")
+            }
+        }
+        let program = words[words.index(after: end)...]
+        return finish(
+            try sandbox.run(
+                program.first ?? "", Array(program.dropFirst()), environment: Command.plainEnvironment,
+                input: .descriptor(0)))
+    }
+
+    /// `time COUNT VERB…`: milliseconds per run.
+    static func time(_ words: [String]) throws -> Int32 {
+        let count = Int(words[0]) ?? 1
+        let start = SystemTime().monotonic()
+        for _ in 0..<count { _ = try run(Array(words.dropFirst())) }
+        print("\(words[1]): \(Double(SystemTime().monotonic() - start) / 1e6 / Double(count)) ms")
+        return 0
+    }
+
+    static func finish(_ report: ExitReport) -> Int32 {
+        switch report.status {
+        case .exited(let code): return code
+        case .signalled(let signal): return 128 + signal
+        }
+    }
+}
