@@ -56,7 +56,7 @@ let package = Package(
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
         // One built-in action, lock or download per process, with the heavy libraries.
-        .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages"], swiftSettings: strict),
+        .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages", "ForgeStore"], swiftSettings: strict),
 
         tests("ForgeBase", ["ForgeBase"]),
         // What tests run in processes of their own: as another user, or as process 1 of private namespaces.

@@ -1,6 +1,6 @@
 import CArchive
-package import ForgeBase
-package import ForgeSystem
+import ForgeBase
+import ForgeSystem
 import Glibc
 
 /// Reading and writing of archives through libarchive: packages, tarballs, compressed streams.

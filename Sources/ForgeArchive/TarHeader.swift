@@ -17,7 +17,7 @@ struct TarHeader {
         let isDirectory = entry.isDirectory
         let name = entry.path.bytes.isEmpty ? Array("./".utf8) : entry.path.bytes + (isDirectory ? [UInt8(ascii: "/")] : [])
         made.name(name)
-        made.number(entry.mode, at: 100, digits: 7)
+        made.number(UInt64(entry.mode), at: 100, digits: 7)
         made.number(UInt64(entry.uid), at: 108, digits: 7, key: "uid")
         made.number(UInt64(entry.gid), at: 116, digits: 7, key: "gid")
         var (type, size): (UInt8, Int64) = (UInt8(ascii: "0"), 0)
@@ -72,7 +72,7 @@ struct TarHeader {
         }
     }
 
-    private mutating func number(_ value: some UnsignedInteger, at offset: Int, digits: Int) {
+    private mutating func number(_ value: UInt64, at offset: Int, digits: Int) {
         let octal = String(value, radix: 8)
         put(Array((String(repeating: "0", count: max(0, digits - octal.utf8.count)) + octal).utf8), at: offset)
     }

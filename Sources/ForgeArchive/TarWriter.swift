@@ -1,5 +1,5 @@
 import CArchive
-package import ForgeBase
+import ForgeBase
 package import ForgeStore
 import ForgeSystem
 import Glibc
@@ -71,7 +71,7 @@ private final class CompressedFile {
         guard status == ARCHIVE_OK, archive_write_open_filename(handle, path) == ARCHIVE_OK else { throw failed() }
         let entry = archive_entry_new()
         defer { archive_entry_free(entry) }
-        archive_entry_set_filetype(entry, UInt32(S_IFREG))
+        archive_entry_set_filetype(entry, UInt32(Glibc.S_IFREG))
         guard archive_write_header(handle, entry) == ARCHIVE_OK else { throw failed() }
     }
 

@@ -48,7 +48,7 @@ struct LockService {
     static func request(_ options: JSON) -> JSON {
         func stripped(_ json: JSON) -> JSON {
             switch json {
-            case .object(let fields): .object(fields.filter { $0.0 != "uri" && $0.0 != "uris" }.map { ($0.0, stripped($0.1)) })
+            case .object(let fields): .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, stripped($0.1)) })
             case .array(let items): .array(items.map(stripped))
             default: json
             }

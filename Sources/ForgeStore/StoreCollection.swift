@@ -161,7 +161,9 @@ extension Store {
         for action in try actionsByUse() {
             let tooOld = policy.maxAge.map { now - action.used > $0 } ?? false
             var needed: Set<Digest>? = []
-            for output in action.outputs ?? [] { needed = try needed?.union(closure(output.digest, output.kind) ?? [output.digest]) }
+            for output in action.outputs ?? [] {
+                needed = try needed?.union(closure(output.digest, output.kind) ?? [output.digest])
+            }
             let fresh = (needed ?? []).subtracting(marked.objects)
             let size = fresh.reduce(0) { $0 + $1.size }
             // Strictly by age: once one does not fit, no older one stays.

@@ -80,7 +80,8 @@ extension Store {
                 try connection.run(
                     "INSERT INTO build_actions(build, position, name, key, outcome, seconds) VALUES(?, ?, ?, ?, ?, ?)",
                     [
-                        .int(id), .int(Int64(position)), .text(action.name), action.key.map { .blob($0.stored) } ?? .null,
+                        .int(id), .int(Int64(position)), .text(action.name),
+                        action.key.map { .blob($0.stored) } ?? .null,
                         .text(action.outcome.rawValue), .real(action.seconds),
                     ])
                 guard let key = action.key, let list = parts[key] else { continue }
@@ -146,7 +147,9 @@ extension Store {
 
     /// What the key of an action was made of in the last build that made one.
     /// - Parameter before: only builds older than this one.
-    package func keyParts(action name: String, before: Int64 = .max) throws -> (build: Int64, key: Digest, parts: [KeyPart])? {
+    package func keyParts(action name: String, before: Int64 = .max) throws -> (
+        build: Int64, key: Digest, parts: [KeyPart]
+    )? {
         let found = try database.use { connection throws(ForgeError) in
             var found: (build: Int64, key: [UInt8], parts: String)?
             try connection.rows(
@@ -168,7 +171,8 @@ extension Store {
     package func keyParts(of key: Digest) throws -> [KeyPart]? {
         let text = try database.use { connection throws(ForgeError) in
             var text: String?
-            try connection.rows("SELECT parts FROM key_parts WHERE key = ?", [.blob(key.stored)]) { row throws(ForgeError) in
+            try connection.rows("SELECT parts FROM key_parts WHERE key = ?", [.blob(key.stored)]) {
+                row throws(ForgeError) in
                 text = row.text(0)
                 return false
             }

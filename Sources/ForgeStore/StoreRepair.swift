@@ -49,7 +49,8 @@ extension Store {
         }
         for action in try actionsByUse() {
             guard let key = Digest(stored: action.key) else {
-                damages.append(StoreDamage(subject: .database(database.path), reason: "the key of a result has another length"))
+                damages.append(
+                    StoreDamage(subject: .database(database.path), reason: "the key of a result has another length"))
                 continue
             }
             guard let outputs = action.outputs else {
@@ -59,13 +60,16 @@ extension Store {
             for output in outputs {
                 guard try isGood(output.digest) else {
                     damages.append(
-                        StoreDamage(subject: .action(key), reason: "its output “\(output.name)” (\(output.digest)) is gone"))
+                        StoreDamage(
+                            subject: .action(key), reason: "its output “\(output.name)” (\(output.digest)) is gone"))
                     break
                 }
                 let lost = try closure(output.digest, output.kind)?.sorted().first { try !isGood($0) }
                 if let lost {
                     damages.append(
-                        StoreDamage(subject: .action(key), reason: "its output “\(output.name)” needs object \(lost), which is gone"))
+                        StoreDamage(
+                            subject: .action(key),
+                            reason: "its output “\(output.name)” needs object \(lost), which is gone"))
                     break
                 }
             }
@@ -76,10 +80,12 @@ extension Store {
     private func verifyRows() throws -> [StoreDamage] {
         try database.use { connection throws(ForgeError) in
             var damages: [StoreDamage] = []
-            try connection.rows("SELECT hash, size, encoding, bytes FROM objects ORDER BY hash") { row throws(ForgeError) in
+            try connection.rows("SELECT hash, size, encoding, bytes FROM objects ORDER BY hash") {
+                row throws(ForgeError) in
                 guard let digest = Digest(hash: row.blob(0), size: row.int(1)) else {
                     damages.append(
-                        StoreDamage(subject: .database(self.database.path), reason: "the hash of an object has another length"))
+                        StoreDamage(
+                            subject: .database(self.database.path), reason: "the hash of an object has another length"))
                     return true
                 }
                 let plain = Encoding(rawValue: row.int(2)).flatMap { try? self.decode(row.blob(3), $0, digest) }

@@ -189,6 +189,12 @@ package struct TreeBuilder: Sendable {
     package mutating func set(_ entry: TreeEntry) {
         if !entry.isDirectory, entries[entry.path]?.isDirectory == true { remove(entry.path) }
         entries[entry.path] = entry
+        var path = entry.path
+        while !path.bytes.isEmpty {
+            path = path.parent
+            if entries[path] != nil { break }
+            entries[path] = TreeEntry(path, .directory, mode: 0o755)
+        }
     }
 
     /// Removes a path and everything below it.
@@ -208,16 +214,6 @@ package struct TreeBuilder: Sendable {
     /// The tree. Directories that nobody added are root's, with mode 0755.
     /// - Throws: if a path is not allowed or goes through something that is no directory.
     package func finish() throws(ForgeError) -> Tree {
-        var all = entries
-        for path in entries.keys {
-            var path = path
-            while !path.bytes.isEmpty {
-                path = path.parent
-                if all[path] != nil { break }
-                all[path] = TreeEntry(path, .directory, mode: 0o755)
-            }
-        }
-        if all[ByteString([])] == nil { all[ByteString([])] = TreeEntry(ByteString([]), .directory, mode: 0o755) }
-        return try Tree(all.values)
+        try Tree(entries.values)
     }
 }

@@ -19,7 +19,11 @@ import Testing
             try body(store, { store }, space)
         case .reopened:
             let store = try space.store()
-            try body(store, { try store.flush(); return try space.store() }, space)
+            try body(
+                store,
+                {
+                    try store.flush(); return try space.store()
+                }, space)
         case .memory:
             let store = MemoryStore()
             try body(store, { store }, space)
@@ -62,7 +66,9 @@ import Testing
                 #expect(try again().read(Digest.of(other), verify: true) == other)
 
                 let writer = try store.writer()
-                for start in stride(from: 0, to: size, by: 4097) { try writer.write(Array(bytes[start..<min(size, start + 4097)])) }
+                for start in stride(from: 0, to: size, by: 4097) {
+                    try writer.write(Array(bytes[start..<min(size, start + 4097)]))
+                }
                 #expect(try writer.finish() == digest)
 
                 let text = Array(String(repeating: "line \(size)\n", count: size / 8 + 1).utf8)

@@ -1,4 +1,5 @@
 import ForgeBase
+import ForgeRecipe
 import ForgeStore
 import ForgeSystem
 import Glibc

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeRecipe
+import ForgeStore
 import ForgeSystem
 
 /// `forge run`: builds, and boots with the serial console on this terminal.

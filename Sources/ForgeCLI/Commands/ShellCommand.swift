@@ -1,6 +1,8 @@
 import ForgeBase
 import ForgeEngine
 import ForgePlanner
+import ForgeRecipe
+import ForgeStore
 import ForgeSystem
 import Glibc
 

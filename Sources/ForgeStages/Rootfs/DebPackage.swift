@@ -174,7 +174,8 @@ private struct Unpacked {
     }
 
     func remember(_ digest: Digest, in store: Store) throws {
-        let list = order.flatMap { $0.bytes + [0] }
+        var list: [UInt8] = []
+        for path in order { list += path.bytes + [0] }
         let json = JSON.object([
             ("control", .string(try store.put(control).description)),
             ("tree", .string(try tree.save(in: store).description)),

@@ -1,4 +1,5 @@
 import ForgeBase
+import ForgeStore
 import ForgeSystem
 import Glibc
 
@@ -28,41 +29,59 @@ final class RootDirectory {
     }
 
     /// The real path of a directory, with the links in it followed; directories that are not there are made, mode 0755.
-    func directory(_ path: ByteString) throws -> ByteString { try directory(path, depth: 0) }
+    func directory(_ path: ByteString) throws -> ByteString {
+        guard let found = try resolve(path, making: true, depth: 0) else {
+            throw ForgeError(.bug, "/\(path) was not made")
+        }
+        return found
+    }
 
-    private func directory(_ path: ByteString, depth: Int) throws -> ByteString {
+    /// The real path of a directory; nil if it is not there and is not to be made.
+    private func resolve(_ path: ByteString, making: Bool, depth: Int) throws -> ByteString? {
         if path.bytes.isEmpty { return path }
         if let known = real[path] { return known }
         guard depth < 40 else { throw ForgeError(.stageFailed, "/\(path): too many links") }
-        let candidate = try directory(path.parent, depth: depth).appending(path.lastPart)
+        guard let parent = try resolve(path.parent, making: making, depth: depth) else { return nil }
+        let candidate = parent.appending(path.lastPart)
         let found: ByteString
         switch status(candidate)?.kind {
         case .directory: found = candidate
         case .symlink:
-            let target = try handle.target(ofLink: candidate)
-            found = try directory(RootDirectory.join(candidate.parent, target), depth: depth + 1)
+            let target = RootDirectory.join(parent, try handle.target(ofLink: candidate))
+            guard let end = try resolve(target, making: making, depth: depth + 1) else { return nil }
+            found = end
         case nil:
+            guard making else { return nil }
             try handle.makeDirectory(candidate, mode: 0o755)
             try handle.setMode(candidate, 0o755)
             found = candidate
-        default: throw ForgeError(.stageFailed, "/\(path) is no directory, but files are to be put below it")
+        default:
+            guard making else { return nil }
+            throw ForgeError(.stageFailed, "/\(path) is no directory, but files are to be put below it")
         }
         real[path] = found
         return found
     }
 
-    /// The real path of a name: links in its parents followed, itself not.
+    /// The real path of a name: links in its parents followed, itself not; parents that are not there are made.
     func locate(_ path: ByteString) throws -> ByteString {
         path.bytes.isEmpty ? path : try directory(path.parent).appending(path.lastPart)
+    }
+
+    /// The real path of a name that is there; nil if it is not.
+    func existing(_ path: ByteString) throws -> ByteString? {
+        if path.bytes.isEmpty { return path }
+        guard let parent = try resolve(path.parent, making: false, depth: 0) else { return nil }
+        let place = parent.appending(path.lastPart)
+        return status(place) == nil ? nil : place
     }
 
     /// The real path of what a name stands for, links followed; nil if it is not there.
     func follow(_ path: ByteString) throws -> ByteString? {
         var current = path
         for _ in 0..<40 {
-            let place = try locate(current)
-            guard let found = status(place) else { return nil }
-            guard found.kind == .symlink else { return place }
+            guard let place = try existing(current) else { return nil }
+            guard status(place)?.kind == .symlink else { return place }
             current = RootDirectory.join(place.parent, try handle.target(ofLink: place))
         }
         throw ForgeError(.stageFailed, "/\(path): too many links")
@@ -116,22 +135,8 @@ final class RootDirectory {
 
     /// Removes a name with everything below it, if it is there.
     func remove(_ path: ByteString) throws {
-        // Looking for the parent must not make it.
-        var parent = path.parent
-        while !parent.bytes.isEmpty {
-            guard let place = try? existing(parent) else { return }
-            if status(place)?.kind != .directory { return }
-            parent = parent.parent
-        }
-        let place = try locate(path)
-        guard status(place) != nil else { return }
+        guard let place = try existing(path) else { return }
         try handle.remove(place)
         forget()
-    }
-
-    private func existing(_ path: ByteString) throws -> ByteString? {
-        var info = stat()
-        guard path.withCString({ fstatat(handle.raw, $0, &info, AT_SYMLINK_NOFOLLOW) }) == 0 else { return nil }
-        return try follow(path)
     }
 }
