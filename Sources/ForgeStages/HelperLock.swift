@@ -21,7 +21,7 @@ struct HelperLock {
             let item = try Item(json, command: Places(message))
             events.send(HelperEvent.progress(ActionProgress(phase: "resolving \(item.id)")).json)
             let reader = SuiteReader(
-                source: Fetcher(partialDirectory: cache + "/partial"), store: store, verifier: SignatureVerifier(),
+                source: Fetcher(partialDirectory: cache + "/partial"), store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
                 now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
             let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
             if message["check"]?.bool == true {
