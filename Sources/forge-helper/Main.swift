@@ -1,1 +1,6 @@
-@main struct Main { static func main() {} }
+import ForgeStages
+import Glibc
+
+@main struct Main {
+    static func main() { exit(HelperMain.main(Array(CommandLine.arguments.dropFirst()))) }
+}
