@@ -47,11 +47,10 @@ final class FilePlacement {
         try readOverrides()
         var shipped: [ByteString] = []
         for index in indices {
-            let conffiles = Set(packages[index].conffiles)
+            let conffiles = Set(packages[index].conffiles.filter { !$0.isObsolete }.map(\.path))
             for entry in packages[index].tree.entries where !entry.path.bytes.isEmpty {
                 let path = ByteString([UInt8(ascii: "/")] + entry.path.bytes)
-                let way = entry.isDirectory || entry.mode == 0o777
-                if filter.skips(path, keepsWay: way && isDirectoryOrLink(entry)) { continue }
+                if filter.skips(path, keepsWay: isDirectoryOrLink(entry)) { continue }
                 try place(entry, path, of: index, isConffile: conffiles.contains(path))
                 shipped.append(path)
             }
