@@ -45,10 +45,13 @@ let package = Package(
         module("ForgeStore", ["ForgeBase", "ForgeSystem", "CSQLite", "CZstd"]),
         module("ForgeRecipe", ["ForgeBase", "ForgeSystem", "CYAML"]),
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
+        module("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
-        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive", "CCurl", "CSolv"]),
-        module("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages", "ForgeArchive"]),
-        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
+        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
+        module(
+            "ForgeStages",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages"]),
+        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
 
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
@@ -61,11 +64,12 @@ let package = Package(
             name: "forge-probe", dependencies: ["ForgeBase", "ForgeSystem"], path: "Tests/Probe", swiftSettings: strict),
         tests("ForgeSystem", ["ForgeBase", "ForgeSystem", "forge-probe"]),
         tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
-        tests("ForgeRecipe", ["ForgeBase", "ForgeRecipe"]),
+        tests("ForgeRecipe", ["ForgeBase", "ForgeSystem", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
+        tests("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
-        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgePackages"]),
-        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeStages"]),
-        tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeCLI"]),
+        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages"]),
+        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "ForgeStages"]),
+        tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI"]),
     ]
 )

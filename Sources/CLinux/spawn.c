@@ -47,11 +47,11 @@ static _Noreturn void fail(int fd, int phase, int index) {
     _exit(127);
 }
 
+/* By the kernel's own call: glibc's sigaction refuses the two signals that its threads use, which a parent may have
+   left ignored. */
 static void reset_signals(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
-    for (int signal = 1; signal <= 64; signal++) sigaction(signal, &action, NULL);
+    const char defaults[64] = {0}; /* struct kernel_sigaction: SIG_DFL, no flags */
+    for (int signal = 1; signal <= 64; signal++) syscall(SYS_rt_sigaction, signal, defaults, NULL, (size_t)8);
 }
 
 static void unblock_signals(void) {
@@ -116,6 +116,7 @@ static int run_program(void *argument) {
    kernel kills what is left in the namespace. */
 static _Noreturn void reap_for_program(struct start *start) {
     int reports = start->reports[1];
+    prctl(PR_SET_NAME, "forge-reaper", 0, 0, 0);
     int program = clone(run_program, start->program_stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     if (program < 0) fail(reports, FORGE_AT_FORK, 0);
     /* A program that could not be started has said so before this. */
@@ -124,7 +125,6 @@ static _Noreturn void reap_for_program(struct start *start) {
     if (dup2(reports, kept) < 0) _exit(127);
     close(0), close(1), close(2);
     syscall(SYS_close_range, 4U, ~0U, 0U);
-    prctl(PR_SET_NAME, "forge-reaper", 0, 0, 0);
     for (;;) {
         int status;
         pid_t pid = waitpid(-1, &status, 0);

@@ -23,11 +23,13 @@ final class Database: Sendable {
     /// - Parameters:
     ///   - schema: one script per version; a database of version n gets the scripts from index n on.
     ///   - readOnly: nothing is made or changed; a database that is not there is an empty one.
-    init(_ path: String, schema: [String], readOnly: Bool) throws(ForgeError) {
+    ///   - salvage: take the database as it is, damaged or not.
+    init(_ path: String, schema: [String], readOnly: Bool, salvage: Bool = false) throws(ForgeError) {
         self.path = path
         let absent = readOnly && !Files.exists(path)
         let opened = try Connection(path: absent ? ":memory:" : path, label: path, readOnly: readOnly && !absent)
         connection = Mutex(opened)
+        if salvage { return }
         try use { connection throws(ForgeError) in
             try connection.configure(readOnly: readOnly)
             try Database.migrate(&connection, schema: schema, readOnly: readOnly && !absent)
@@ -110,7 +112,7 @@ struct Connection: ~Copyable {
         // Checkpoints are rare (64 MiB), because each waits for the disk.
         try script(
             """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
+            PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
             PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -16384;
             """)
     }
@@ -249,6 +251,17 @@ struct Row {
 
     /// Empty for NULL.
     func blob(_ column: Int32) -> [UInt8] { withBlob(column) { Array($0) } }
+
+    /// The value of a column, whatever it is.
+    func value(_ column: Int32) -> SQLValue {
+        switch sqlite3_column_type(statement, column) {
+        case SQLITE_INTEGER: .int(int(column))
+        case SQLITE_FLOAT: .real(real(column))
+        case SQLITE_TEXT: .text(text(column))
+        case SQLITE_BLOB: .blob(blob(column))
+        default: .null
+        }
+    }
 
     /// The bytes in place. SQLite gives no pointer for an empty blob.
     func withBlob<R>(_ column: Int32, _ body: (UnsafeRawBufferPointer) -> R) -> R {

@@ -121,14 +121,29 @@ package enum Files {
         return names.sorted()
     }
 
-    /// Removes a file, or a directory with everything in it; what is not there is fine. Follows no link.
+    /// Removes a file, or a directory with everything in it; what is not there is fine. Follows no link. Where files
+    /// may belong to ids of a user namespace, use `Removal`.
     package static func remove(_ path: String) throws(ForgeError) {
-        if unlink(path) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else { throw .system("cannot remove \(path)") }
-        guard try status(path)?.kind == .directory else { throw .system("cannot remove \(path)", code: EPERM) }
-        chmod(path, 0o700)
-        for name in try list(path) { try remove(path + "/" + String(decoding: name.bytes, as: UTF8.self)) }
-        guard rmdir(path) == 0 || errno == ENOENT else { throw .system("cannot remove \(path)") }
+        guard forge_remove_tree(path) == 0 else { throw .system("cannot remove \(path)") }
+    }
+
+    /// Makes a file of zeros that takes no space.
+    package static func makeSparse(_ path: String, size: Int64) throws(ForgeError) {
+        let file = try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_EXCL)
+        guard ftruncate(file.raw, off_t(size)) == 0 else { throw .system("cannot make \(path) \(size) bytes long") }
+    }
+
+    /// The text of a symbolic link.
+    package static func readLink(_ path: String) throws(ForgeError) -> ByteString {
+        var length = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            length = buffer.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink(path, $0, text.count) } ?? -1
+            }
+            count = max(0, length)
+        }
+        guard length >= 0 else { throw .system("cannot read the link \(path)") }
+        return ByteString(bytes)
     }
 
     /// The path with links resolved; nil if it does not exist.

@@ -113,8 +113,13 @@ package struct IDMap: Sendable, Equatable {
             try write(uids, to: "/proc/\(pid)/uid_map")
             return
         }
-        try run(helpers.uids, pid, uids)
-        try run(helpers.gids, pid, gids)
+        // Both at once: they take most of the time that a new namespace costs.
+        let runs = [(helpers.uids, uids), (helpers.gids, gids)].map { helper, ranges in
+            let numbers = [UInt32(pid)] + ranges.flatMap { [$0.inside, $0.outside, $0.count] }
+            return Command(helper, numbers.map(String.init))
+        }
+        let children = try start(runs)
+        for (command, child) in zip(runs, children) { try finish(command, child) }
     }
 
     private func write(_ ranges: [Range], to path: String) throws(ForgeError) {
@@ -128,15 +133,20 @@ package struct IDMap: Sendable, Equatable {
         }
     }
 
-    private func run(_ helper: String, _ pid: Int32, _ ranges: [Range]) throws(ForgeError) {
-        let numbers = [UInt32(pid)] + ranges.flatMap { [$0.inside, $0.outside, $0.count] }
-        let command = Command(helper, numbers.map(String.init))
-        let (report, output) = try command.run()
-        guard report.status != .exited(0) else { return }
+    private func start(_ commands: [Command]) throws(ForgeError) -> [Child] {
+        var children: [Child] = []
+        for command in commands { children.append(try command.start()) }
+        return children
+    }
+
+    private func finish(_ helper: Command, _ child: Child) throws(ForgeError) {
+        var output: [UInt8] = []
+        let (report, _) = try child.drain { bytes, _ throws(ForgeError) in output += bytes }
+        guard !report.succeeded else { return }
         throw ForgeError(
-            .unsupportedHost, "\(helper) cannot map the ids of a user namespace",
+            .unsupportedHost, "\(helper.executable) cannot map the ids of a user namespace",
             details: [String(decoding: output, as: UTF8.self).trimmed, "it \(report.status)"],
-            remedy: "check that \(helper) is set-user-id root or has its file capability, "
+            remedy: "check that \(helper.executable) is set-user-id root or has its file capability, "
                 + "and the lines of this user in /etc/subuid and /etc/subgid")
     }
 }

@@ -160,8 +160,8 @@ package struct Sandbox: Sendable {
         case .overlay(let lower, let scratch):
             let data =
                 "lowerdir=\(lower.map(Self.escaped).joined(separator: ":")),upperdir=\(Self.escaped(scratch))/upper,"
-                + "workdir=\(Self.escaped(scratch))/work,userxattr,volatile"
-            // The kernel takes one page.
+                + "workdir=\(Self.escaped(scratch))/work,userxattr,volatile,index=off"
+            // No `index`, whatever the host's default: links would count differently. The kernel takes one page.
             guard data.utf8.count < 4096 else {
                 throw ForgeError(
                     .io, "the paths of the sandbox are too long for one mount",
@@ -208,11 +208,12 @@ extension Sandbox {
 
     /// Why a program could not be started in the sandbox.
     func explain(_ failure: SpawnFailure, _ command: Command) -> ForgeError {
+        if failure.phase == FORGE_AT_CLONE && failure.code != EAGAIN { return failure.namespaceError() }
         guard failure.phase == FORGE_AT_STEP, let step = failure.step else {
             return failure.programError(command, code: .stageFailed)
         }
         if step.type == "proc" { return failure.namespaceError() }
-        var error = ForgeError.system("cannot \(step.purpose)", code: failure.code)
+        var error = ForgeError(.io, "cannot \(step.purpose): \(String(cString: strerror(failure.code)))")
         if step.type == "overlay", case .overlay(_, let scratch) = root {
             error.code = .unsupportedHost
             error.remedy = nil

@@ -1,1 +1,7 @@
-@main struct Main { static func main() {} }
+import ForgeBase
+import ForgeCLI
+import Glibc
+
+@main struct Main {
+    static func main() { exit(Forge.main(Array(CommandLine.arguments.dropFirst())).rawValue) }
+}

@@ -8,7 +8,7 @@ import Testing
 /// What goes wrong on the other side, and what people are told.
 @Suite struct FetchFaultTests {
     let scratch = Scratch()
-    let store = MemoryStore()
+    let store: any ObjectStore = MemoryStore()
     let body = content(50_000)
 
     func fetcher(_ change: (inout FetchOptions) -> Void = { _ in }) -> Fetcher {

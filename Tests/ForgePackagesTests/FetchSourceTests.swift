@@ -7,7 +7,7 @@ import Testing
 /// Where bytes are asked for: documents, local files, snapshots, and what is gone everywhere.
 @Suite struct FetchSourceTests {
     let scratch = Scratch()
-    let store = MemoryStore()
+    let store: any ObjectStore = MemoryStore()
     let body = content(50_000)
 
     func fetcher(_ change: (inout FetchOptions) -> Void = { _ in }) -> Fetcher {
@@ -158,9 +158,9 @@ import Testing
     // MARK: URLs
 
     @Test func pathsAreJoinedAndEscaped() {
-        #expect(FetchURL.join("http://h/debian/", "/pool/a_1:2+b~1.deb") == "http://h/debian/pool/a_1:2+b~1.deb")
+        #expect(FetchURL.join("http://h/debian/", "/pool/a_1:2+b~1.deb") == "http://h/debian/pool/a_1:2%2Bb%7E1.deb")
         #expect(FetchURL.join("http://h", "a b/c?d#é") == "http://h/a%20b/c%3Fd%23%C3%A9")
-        #expect(FetchURL.join("http://h", "a_1%3a2.deb") == "http://h/a_1%3a2.deb")
+        #expect(FetchURL.join("http://h", "a_1%3a2.deb") == "http://h/a_1%253a2.deb")
     }
 
     @Test func secretsInURLsAreReplaced() {

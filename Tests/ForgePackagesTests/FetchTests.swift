@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct FetchTests {
     let scratch = Scratch()
-    let store = MemoryStore()
+    let store: any ObjectStore = MemoryStore()
 
     func fetcher(_ change: (inout FetchOptions) -> Void = { _ in }) -> Fetcher {
         Fetcher(partialDirectory: scratch.partial, options: quick(change))
@@ -59,6 +59,21 @@ import Testing
         let wanted = bodies.indices.map { WantedObject(bodies[$0], "\(server.url)/\($0)") }
         try fetcher { $0.connectionsPerHost = 3 }.fetch(wanted, into: store)
         #expect(server.mostActive == 3)
+    }
+
+    @Test(arguments: [100, 100_000])
+    func aStoreOnDiskHasWhatCameIn(_ size: Int) throws {
+        let cache = scratch.path + "/cache"
+        let body = content(size)
+        let server = FetchServer { _ in .ok(body) }
+        let fetcher = Fetcher(partialDirectory: cache + "/partial", options: quick())
+        let object = WantedObject(body, "\(server.url)/a")
+        let store = try Store(directory: cache)
+        try fetcher.fetch([object], into: store)
+        // Another process sees it at once.
+        #expect(try Store(directory: cache, readOnly: true).read(object.digest, verify: true) == body)
+        #expect(try Files.list(cache + "/partial").isEmpty)
+        #expect(try fetcher.fetch([object], into: store).requests == 0)
     }
 
     // MARK: Resume

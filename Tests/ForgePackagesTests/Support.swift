@@ -3,20 +3,8 @@ import ForgeSystem
 import Glibc
 import Testing
 
-/// A directory of one test, removed with the value.
-final class Scratch {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/forge-packages-test.XXXXXX".utf8CString)
-        guard let made = template.withUnsafeMutableBufferPointer({ $0.baseAddress.flatMap { mkdtemp($0) } }) else {
-            throw ForgeError.system("cannot make a temporary directory")
-        }
-        path = String(cString: made)
-    }
-
-    deinit { try? Files.remove(path) }
-
+extension Scratch {
+    /// Writes a file below the directory.
     func write(_ name: String, _ text: String) throws {
         try Files.makeDirectories(Files.parent(of: "\(path)/\(name)"))
         try Files.write("\(path)/\(name)", text)

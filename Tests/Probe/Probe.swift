@@ -5,7 +5,7 @@ import Glibc
 /// What the tests of `ForgeSystem` need in a process of its own: as another user, as the child in private namespaces
 /// that makes a sandbox, as a parent that is killed.
 ///
-/// `forge-probe [--directory DIR] VERB ARGUMENT…`; see `verbs`.
+/// `forge-probe VERB ARGUMENT…`.
 @main
 struct Probe {
     static func main() {
@@ -29,6 +29,7 @@ struct Probe {
             try Removal.remove(rest[0])
             return 0
         case "time": return try time(rest)
+        case "descriptors": return try descriptors()
         case let verb: throw ForgeError(.badInput, "no verb \(verb ?? "")")
         }
     }
@@ -71,12 +72,32 @@ struct Probe {
                 input: .descriptor(0)))
     }
 
-    /// `time COUNT VERB…`: milliseconds per run.
+    /// `time COUNT VERB…`: milliseconds per run, least and median.
     static func time(_ words: [String]) throws -> Int32 {
-        let count = Int(words[0]) ?? 1
-        let start = SystemTime().monotonic()
-        for _ in 0..<count { _ = try run(Array(words.dropFirst())) }
-        print("\(words[1]): \(Double(SystemTime().monotonic() - start) / 1e6 / Double(count)) ms")
+        var times: [Double] = []
+        for _ in 0..<(Int(words[0]) ?? 1) {
+            let start = SystemTime().monotonic()
+            _ = try run(Array(words.dropFirst()))
+            times.append(Double((SystemTime().monotonic() - start) / 1000) / 1000)
+        }
+        times.sort()
+        print("\(words[1]): \(times[0]) ms, \(times[times.count / 2]) ms")
+        return 0
+    }
+
+    /// `descriptors`: how many more are open after children that ran and children that could not.
+    static func descriptors() throws -> Int32 {
+        func count() throws -> Int { try Files.list("/proc/self/fd").count }
+        let before = try count()
+        for namespaces in [Namespaces.none, .private(network: false)] {
+            for program in ["/bin/true", "/no/such/program"] {
+                for _ in 0..<5 {
+                    _ = try? Command(program, input: .bytes([1]), errors: .pipe, events: true, namespaces: namespaces)
+                        .run()
+                }
+            }
+        }
+        print(try count() - before)
         return 0
     }
 

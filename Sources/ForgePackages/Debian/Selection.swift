@@ -7,11 +7,14 @@ package struct Selection: Sendable, Equatable {
         package var name: String
         package var version: String
         package var architecture: String
+        /// SHA-256 of the package file, hexadecimal.
+        package var sha256: String
 
-        package init(name: String, version: String, architecture: String) {
+        package init(name: String, version: String, architecture: String, sha256: String) {
             self.name = name
             self.version = version
             self.architecture = architecture
+            self.sha256 = sha256
         }
     }
 
@@ -41,13 +44,10 @@ package struct Selection: Sendable, Equatable {
         var policy = Policy(pins: pins)
         for package in held {
             guard let name = index.names.id(package.name) else { continue }
-            policy.forced[name] = index.versions(named: name).first { id in
-                let version = index.versions[Int(id)]
-                return index.versionText(of: version) == package.version
-                    && version.isAllArchitectures == (package.architecture == "all")
-            }
+            policy.forced[name] = try package.find(in: index)
         }
         var faults: [String] = []
+        var notes: [String] = []
         for request in packages {
             if let fault = force(Request(request), in: index, &policy) { faults.append(fault) }
         }
@@ -59,6 +59,10 @@ package struct Selection: Sendable, Equatable {
         for request in packages.map(Request.init) {
             if let id = index.names.id(request.name), let candidate = resolver.candidates[Int(id)] {
                 roots.append(candidate)
+            } else if let provider = resolver.onlyProvider(of: request.name) {
+                roots.append(provider)
+                let name = index.name(of: index.versions[Int(provider)])
+                notes.append("\(request.name) is virtual; \(name) is the one package that provides it")
             } else {
                 faults.append(resolver.reason(missing: request.name))
             }
@@ -68,7 +72,9 @@ package struct Selection: Sendable, Equatable {
                 .badInput, faults.count == 1 ? "no such package" : "\(faults.count) packages can't be found",
                 details: faults, remedy: "correct the names in the recipe's package list, or add the suite that has them")
         }
-        return try resolver.solve(roots: roots)
+        var solution = try resolver.solve(roots: roots)
+        solution.notes = notes + solution.notes
+        return solution
     }
 
     /// One item of the list of packages.
@@ -112,7 +118,29 @@ package struct Selection: Sendable, Equatable {
     }
 }
 
+extension Selection.Held {
+    /// The number of the version that is exactly this one, down to its bytes.
+    func find(in index: PackageIndex) throws(ForgeError) -> Int32? {
+        guard let name = index.names.id(name) else { return nil }
+        for id in index.versions(named: name) {
+            let candidate = index.versions[Int(id)]
+            guard index.versionText(of: candidate) == version else { continue }
+            if try index.stanza(of: candidate)["SHA256"]?.lowercased() == sha256 { return id }
+        }
+        return nil
+    }
+}
+
 extension Resolver {
+    /// The one package that provides a virtual name, as apt takes it; nil if there are several or none.
+    func onlyProvider(of name: String) -> Int32? {
+        guard let id = index.names.id(name), index.versions(named: id).isEmpty else { return nil }
+        let providers = Set(index.providers(of: id).map(\.version).filter { version in
+            candidates[Int(index.versions[Int(version)].name)] == version
+        })
+        return providers.count == 1 ? providers.first : nil
+    }
+
     /// Why a name can't be chosen: unknown, virtual, or forbidden by a pin.
     func reason(missing name: String) -> String {
         guard let id = index.names.id(name) else { return "\(name): unknown\(hint(for: name))" }

@@ -76,6 +76,9 @@ final class CurlTransfer {
         if let file = ["CURL_CA_BUNDLE", "SSL_CERT_FILE"].lazy.compactMap(CurlTransfer.environment).first {
             curl_easy_setopt_text(easy, CURLOPT_CAINFO, file)
         }
+        if let directory = CurlTransfer.environment("SSL_CERT_DIR") {
+            curl_easy_setopt_text(easy, CURLOPT_CAPATH, directory)
+        }
         if offset > 0 { curl_easy_setopt_text(easy, CURLOPT_RANGE, "\(offset)-") }
         curl_easy_setopt_ptr(easy, CURLOPT_WRITEDATA, Unmanaged.passUnretained(self).toOpaque())
         curl_easy_setopt_func(easy, CURLOPT_WRITEFUNCTION) { bytes, _, count, context in

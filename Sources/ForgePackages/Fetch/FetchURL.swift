@@ -15,8 +15,8 @@ package enum FetchURL {
         return text
     }
 
-    /// A base URL and a path below it, with one slash between. The path's bytes that a URL can't hold are escaped;
-    /// `%` is kept as it is, because archives write their paths escaped already.
+    /// A base URL and a path below it, with one slash between. The path is bytes of a file's name, of which those that
+    /// a URL can't hold are escaped; as in apt, `+` and `~` too, because some object stores take `+` for a space.
     package static func join(_ base: String, _ path: String) -> String {
         var out = Array(base.utf8)
         while out.last == UInt8(ascii: "/") { out.removeLast() }
@@ -27,8 +27,8 @@ package enum FetchURL {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// Bytes of a path that go as they are: RFC 3986 `pchar`, and `%`.
-    private static let plain = Set("-._~!$&'()*+,;=:@%".utf8)
+    /// Punctuation of a path that goes as it is: of RFC 3986 `pchar`.
+    private static let plain = Set("-._!$&'()*,;=:@".utf8)
 
     private static func append(_ byte: UInt8, to out: inout [UInt8]) {
         switch byte {

@@ -1,0 +1,121 @@
+import ForgeBase
+
+/// Every command of `forge`, in the order of its help.
+enum CommandCatalog {
+    private static let recipe = OperandSyntax(name: "RECIPE", kind: .recipe)
+    private static let neededRecipe = OperandSyntax(name: "RECIPE", kind: .recipe, required: true)
+    private static let set = OptionSyntax.value("set", "NAME=VALUE", "Set a parameter of the recipe", repeats: true)
+    private static let output = OptionSyntax.value("output", "DIR", "Where artifacts go; default: out/ of the project")
+    private static let locked = OptionSyntax.flag("locked", "Refuse to make or change a lock (for CI)")
+    private static let sources: [OptionSyntax] = [
+        .value("mirror", "ARCHIVE=URL", "Fetch an archive's packages from here (or FORGE_MIRROR_<ARCHIVE>)", repeats: true),
+        .value("snapshot", "ARCHIVE=URL", "Ask this snapshot service for packages that are gone", repeats: true),
+        .flag("allow-expired", "Accept a Release file that is past its Valid-Until"),
+    ]
+    private static let running: [OptionSyntax] = [
+        .value("jobs", "N", "Cores to use; default: all"),
+        .flag("keep-going", "After a failure, go on with what does not depend on it"),
+        .flag("offline", "Never use the network"),
+    ]
+    private static let machine: [OptionSyntax] = [
+        .value("firmware", "KIND", "bios or uefi", choices: ["bios", "uefi"]),
+        .value("memory", "MIB", "Memory of the virtual machine; default 2048"),
+        .value("seed", "FILE", "A cloud-init seed image; default: the recipe's seed.iso if it has one"),
+        .flag("no-seed", "Attach no cloud-init seed"),
+        .value("disk", "FILE", "A disk image to attach, kept between runs; made if it is not there (8 GiB)"),
+    ]
+
+    static let all: [CommandSyntax] = [
+        CommandSyntax(
+            name: "build", summary: "Build the artifacts of a recipe",
+            discussion: """
+                Runs what is not in the cache and puts the artifacts into out/<recipe>/<cell>/. Without a lock, \
+                one is made first. Nothing runs if nothing changed.
+                """,
+            operands: [recipe], options: [set, output, locked] + running + sources,
+            examples: [
+                ("forge build debian-node", "build the recipe's image"),
+                ("forge build debian-node --set suite=trixie", "the same from another Debian release"),
+                ("forge build debian-node --locked --json", "in CI: keep to the lock, report as JSON"),
+            ]),
+        CommandSyntax(
+            name: "lock", summary: "Choose and pin every byte from outside",
+            discussion: """
+                Reads the archives' signed indexes, resolves the packages, and writes forge.lock beside the recipe. \
+                With --update only the named packages move, or all of them if none is named.
+                """,
+            operands: [neededRecipe, OperandSyntax(name: "PACKAGE", kind: .word, repeats: true)],
+            options: [set, .flag("check", "Say which packages have newer versions; write nothing"),
+                .flag("update", "Move packages to the versions that the archives have now")] + sources,
+            examples: [
+                ("forge lock debian-node", "make the lock, or complete it"),
+                ("forge lock --check debian-node", "list what is newer in the archives"),
+                ("forge lock --update debian-node openssl libssl3", "move two packages only"),
+            ]),
+        CommandSyntax(
+            name: "plan", summary: "Show what a build would run, without running it", operands: [recipe],
+            options: [set, locked] + sources,
+            examples: [("forge plan debian-node --json", "every action with its options and inputs")]),
+        CommandSyntax(
+            name: "graph", summary: "Draw the graph of actions", operands: [recipe],
+            options: [set, locked, .value("format", "FORMAT", "dot, or svg through Graphviz", choices: ["dot", "svg"])]
+                + sources,
+            examples: [("forge graph debian-node --format svg > graph.svg", "a picture of the build")]),
+        CommandSyntax(
+            name: "explain", summary: "Say why actions would run, or ran",
+            discussion: "Compares every action's key with that of the last build, down to the file or option.",
+            operands: [recipe, OperandSyntax(name: "STAGE", kind: .stage)],
+            options: [set, locked, .flag("last", "Explain the last build instead of the next")] + sources,
+            examples: [("forge explain debian-node config", "why the stage “config” has to run again")]),
+        CommandSyntax(
+            name: "log", summary: "Show earlier builds, or the log of one stage",
+            operands: [recipe, OperandSyntax(name: "STAGE", kind: .stage)], options: [set],
+            examples: [("forge log debian-node base", "what the stage “base” printed when it last ran")]),
+        CommandSyntax(
+            name: "shell", summary: "Open a shell in a stage's sandbox",
+            discussion: """
+                The sandbox has the inputs, options and environment of the stage. Outputs written there are thrown away.
+                """,
+            operands: [neededRecipe, OperandSyntax(name: "STAGE", kind: .stage, required: true)],
+            options: [set, .value("command", "TEXT", "Run this with sh instead of an interactive shell")] + sources,
+            examples: [("forge shell debian-node iso", "look around where the ISO is made")]),
+        CommandSyntax(
+            name: "run", summary: "Boot a built image in QEMU",
+            discussion: "The serial console is this terminal; leave with ctrl-A X. SSH of the machine is forwarded.",
+            operands: [recipe],
+            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")],
+            examples: [("forge run debian-node --firmware uefi", "boot by UEFI")]),
+        CommandSyntax(
+            name: "test", summary: "Boot a built image and check what the recipe's tests say", operands: [recipe],
+            options: [set, output, .value("only", "NAME", "Run this test only", repeats: true),
+                .value("timeout", "SECONDS", "Longest time for one boot; default 600")] + machine + running + sources
+                + [locked],
+            examples: [("forge test debian-node --firmware uefi", "the tests by UEFI only")]),
+        CommandSyntax(
+            name: "cache", summary: "Look after the cache",
+            operands: [OperandSyntax(name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc"]), required: true)],
+            options: [
+                .value("max-size", "SIZE", "gc: keep at most this much, for example 20G"),
+                .value("min-free", "SIZE", "gc: free at least this much of the disk"),
+                .value("max-age", "DAYS", "gc: drop what was not used for so long"),
+            ],
+            examples: [("forge cache gc --max-size 20G", "drop the least recently used down to 20 GiB")]),
+        CommandSyntax(
+            name: "schema", summary: "Print the JSON Schema of recipes or stages",
+            operands: [OperandSyntax(name: "KIND", kind: .choice(["recipe", "stage", "reference"]))],
+            examples: [("forge schema recipe > recipe.schema.json", "for an editor's completion")]),
+        CommandSyntax(name: "doctor", summary: "Check that this host can build and test"),
+        CommandSyntax(
+            name: "init", summary: "Start a new recipe", operands: [OperandSyntax(name: "NAME", kind: .word, required: true)],
+            examples: [("forge init my-node", "makes recipes/my-node/ to build on")]),
+        CommandSyntax(
+            name: "completions", summary: "Print completions for a shell",
+            operands: [OperandSyntax(name: "SHELL", kind: .choice(["bash", "zsh", "fish"]), required: true)],
+            examples: [("source <(forge completions bash)", "completion in this shell")]),
+        CommandSyntax(name: "manual", summary: "Print the manual page (troff)",
+            examples: [("forge manual | man -l -", "read the manual")]),
+        CommandSyntax(name: "version", summary: "Print the version"),
+    ]
+
+    static func named(_ name: String) -> CommandSyntax? { all.first { $0.name == name } }
+}

@@ -1,0 +1,44 @@
+/// Numbers as people read them.
+enum Format {
+    /// `12.3 MB`: decimal units, three digits.
+    static func bytes(_ count: Int64) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var value = Double(count)
+        var unit = 0
+        while value >= 999.5, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return unit == 0 ? "\(count) B" : "\(fixed(value, digits: value < 9.95 ? 2 : value < 99.5 ? 1 : 0)) \(units[unit])"
+    }
+
+    /// `0.4 s`, `12 s`, `3 min 20 s`.
+    static func seconds(_ seconds: Double) -> String {
+        if seconds < 9.95 { return "\(fixed(seconds, digits: 1)) s" }
+        let whole = Int(seconds.rounded())
+        return whole < 100 ? "\(whole) s" : "\(whole / 60) min \(whole % 60) s"
+    }
+
+    static func fixed(_ value: Double, digits: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let number = Int64((value * scale).rounded())
+        guard digits > 0 else { return String(number) }
+        let text = String(number.magnitude)
+        let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
+        return (number < 0 ? "-" : "") + padded.dropLast(digits) + "." + padded.suffix(digits)
+    }
+
+    /// `1 package`, `2 packages`.
+    static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
+    /// A size as options take it: `512M`, `20G`, `1048576`; binary units. nil if it is none.
+    static func size(_ text: String) -> Int64? {
+        let units: [Character: Int64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        guard let last = text.last else { return nil }
+        let factor = units[last] ?? 1
+        guard let number = Int64(factor == 1 ? text[...] : text.dropLast()), number >= 0 else { return nil }
+        let (value, overflow) = number.multipliedReportingOverflow(by: factor)
+        return overflow ? nil : value
+    }
+}

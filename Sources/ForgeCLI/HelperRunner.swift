@@ -1,0 +1,164 @@
+import ForgeBase
+import ForgeEngine
+import ForgeStore
+import ForgeSystem
+import Glibc
+
+/// Runs each action as a child process: `forge-helper run`.
+final class HelperRunner: ActionRunner {
+    /// Where helpers fetch from, and what else they may know that is in no key.
+    struct Surroundings {
+        var mirrors: [(String, [String])] = []
+        var snapshots: [(String, [String])] = []
+        var offline = false
+        /// Seconds by which the sandbox's clock is wrong on purpose; for tests of reproducibility.
+        var clockOffset: String?
+    }
+
+    private final class Running {
+        let child: Child
+        let scratch: Scratch
+        let log: String
+        let started: Double
+        var events: [UInt8] = []
+        var outcome: Result<(outputs: [ActionResult.Output], provides: [JSON]), ForgeError>?
+
+        init(child: Child, scratch: Scratch, log: String, started: Double) {
+            self.child = child
+            self.scratch = scratch
+            self.log = log
+            self.started = started
+        }
+    }
+
+    private let helper: String
+    private let cache: String
+    private let surroundings: Surroundings
+    private let signals: Signals
+    private let time: any TimeSource
+    private var running: [Int: Running] = [:]
+    private var pending: [RunnerEvent] = []
+
+    init(helper: String, cache: String, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
+        self.helper = helper
+        self.cache = cache
+        self.surroundings = surroundings
+        self.signals = signals
+        self.time = time
+    }
+
+    /// The log of an action, by its key.
+    static func log(of key: Digest, cache: String) -> String { "\(cache)/logs/\(key.hex).log" }
+
+    func start(_ index: Int, _ request: ActionRequest) throws {
+        if request.action.network, surroundings.offline {
+            throw ForgeError(
+                .network, "\(request.action.name) needs the network, which --offline forbids",
+                remedy: "build once without --offline")
+        }
+        let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
+        let message = HelperRequest(
+            request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,
+            snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset)
+        let log = HelperRunner.log(of: request.key.digest, cache: cache)
+        try Files.makeDirectories(Files.parent(of: log))
+        let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
+        let child = try Command(
+            helper, ["run"], environment: HelperRunner.environment(), input: .bytes(Array(message.json.description.utf8)),
+            output: .descriptor(logFile.raw), events: true,
+            namespaces: request.action.network ? .none : .private(network: false)
+        ).start()
+        running[index] = Running(child: child, scratch: scratch, log: log, started: seconds())
+    }
+
+    /// What helpers see of forge's environment: how to reach the network, where programs are. Nothing of it can reach an
+    /// artifact: sandboxes start from an environment of their own.
+    static func environment() -> [(String, String)] {
+        let passed = [
+            "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
+        ]
+        return Command.plainEnvironment + passed.compactMap { name in Host.environment(name).map { (name, $0) } }
+    }
+
+    private func seconds() -> Double { Double(time.monotonic()) / 1e9 }
+
+    func next() throws -> RunnerEvent {
+        while pending.isEmpty {
+            let order = running.keys.sorted()
+            var fds = [signals.fd]
+            for index in order {
+                if let action = running[index] { fds += [action.child.events, action.child.pidfd] }
+            }
+            let ready = try Poller.wait(fds: fds, timeoutMilliseconds: 100)
+            if ready[0], signals.next() != nil { return .interrupted }
+            for (i, index) in order.enumerated() where ready[1 + 2 * i] || ready[2 + 2 * i] {
+                try readEvents(index)
+                if ready[2 + 2 * i] { try conclude(index) }
+            }
+            if pending.isEmpty { return .tick }
+        }
+        return pending.removeFirst()
+    }
+
+    private func readEvents(_ index: Int) throws {
+        guard let action = running[index] else { return }
+        while let bytes = try action.child.readEvents(), !bytes.isEmpty { action.events += bytes }
+        while let end = action.events.firstIndex(of: UInt8(ascii: "\n")) {
+            let line = Array(action.events[..<end])
+            action.events.removeFirst(line.count + 1)
+            guard let json = try? JSON(parsing: line, file: "helper"), let event = HelperEvent(json: json) else {
+                action.outcome = .failure(ForgeError(.bug, "the helper said something that forge does not understand"))
+                continue
+            }
+            switch event {
+            case .progress(let progress): pending.append(.progress(index, progress))
+            case .result(let outputs, let provides): action.outcome = .success((outputs, provides))
+            case .error(let error): action.outcome = .failure(error)
+            }
+        }
+    }
+
+    /// The child has ended: its last word and its exit status make the result.
+    private func conclude(_ index: Int) throws {
+        guard let action = running[index], let report = try action.child.reap() else { return }
+        try readEvents(index)
+        running[index] = nil
+        action.scratch.remove()
+        let result: Result<ActionResult, ForgeError>
+        switch action.outcome {
+        case .success(let value) where report.succeeded:
+            result = .success(
+                ActionResult(
+                    outputs: value.outputs, provides: value.provides, seconds: seconds() - action.started,
+                    cpuSeconds: report.userSeconds + report.systemSeconds, maxMemory: report.maxMemory))
+        case .failure(var error):
+            if error.code == .stageFailed { error.details += HelperRunner.tail(of: action.log) }
+            result = .failure(error)
+        default:
+            result = .failure(
+                ForgeError(.stageFailed, "the helper \(report.status)", details: HelperRunner.tail(of: action.log)))
+        }
+        pending.append(.finished(index, result))
+    }
+
+    /// The last lines of a log, for an error.
+    static func tail(of log: String, lines: Int = 12) -> [String] {
+        guard let bytes = try? Files.read(log), !bytes.isEmpty else { return [] }
+        let text = String(decoding: bytes.suffix(8192), as: UTF8.self)
+        return text.split(separator: "\n").suffix(lines).map { "│ \($0)" } + ["the whole log: \(log)"]
+    }
+
+    func cancelAll() {
+        for action in running.values { action.child.terminate() }
+        let deadline = seconds() + 2
+        while seconds() < deadline, running.values.contains(where: { (try? $0.child.reap()) == .some(nil) }) {
+            _ = try? Poller.wait(fds: running.values.map(\.child.pidfd), timeoutMilliseconds: 50)
+        }
+        for action in running.values {
+            action.child.kill()
+            _ = try? action.child.drain()
+            action.scratch.remove()
+        }
+        running = [:]
+    }
+}

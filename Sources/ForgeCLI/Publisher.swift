@@ -1,0 +1,111 @@
+import ForgeBase
+import ForgeEngine
+import ForgePlanner
+import ForgeRecipe
+import ForgeStore
+import ForgeSystem
+
+/// An artifact in the output directory.
+struct PublishedArtifact {
+    /// Below the output directory.
+    var path: String
+    var absolute: String
+    var digest: Digest
+    var mediaType: String
+
+    var json: JSON {
+        .object([
+            ("path", .string(absolute)), ("size", .int(digest.size)), ("sha256", .string(digest.hex)),
+            ("media_type", .string(mediaType)),
+        ])
+    }
+}
+
+/// Puts the artifacts of a build into `out/<recipe>/<cell>/`. Files that are right already are left alone, by what
+/// changes when their bytes change; files of earlier builds that the recipe no longer has are removed.
+struct Publisher {
+    let store: Store
+    let directory: String
+
+    func publish(_ planned: PlannedRecipe, engine: Engine, recipe: Recipe) throws -> [PublishedArtifact] {
+        try Files.makeDirectories(directory)
+        var artifacts: [PublishedArtifact] = []
+        for artifact in planned.plan.artifacts {
+            let output = try engine.output(artifact.source)
+            guard output.kind == .file else {
+                throw ForgeError(
+                    .badInput, "artifact “\(artifact.path)” is a tree", at: nil,
+                    remedy: "pack it first: stage tarball, squashfs or disk-image")
+            }
+            artifacts.append(try place(output.digest, artifact.path, artifact.mediaType ?? "application/octet-stream"))
+        }
+        let packages = try store.put(Array(provided(planned, engine).pretty(depth: 2).utf8))
+        artifacts.append(try place(packages, "packages.json", "application/json"))
+        let manifest = try store.put(Array(manifest(artifacts, recipe, planned).pretty(depth: 3).utf8))
+        artifacts.append(try place(manifest, "manifest.json", "application/json"))
+        try removeOthers(than: Set(artifacts.map(\.path)), below: "")
+        return artifacts
+    }
+
+    private func place(_ digest: Digest, _ path: String, _ mediaType: String) throws -> PublishedArtifact {
+        let target = "\(directory)/\(path)"
+        let artifact = PublishedArtifact(path: path, absolute: target, digest: digest, mediaType: mediaType)
+        if let status = try Files.status(target), status.kind == .file, status.size == digest.size,
+            try store.digest(ofFile: target) == digest
+        {
+            return artifact
+        }
+        try Files.makeDirectories(Files.parent(of: target))
+        // A copy (shared blocks where the file system can), because people and programs write to what they are given.
+        let temporary = "\(target).new"
+        try Files.remove(temporary)
+        try store.export(digest, to: temporary, mode: 0o644)
+        try Files.move(temporary, to: target)
+        return artifact
+    }
+
+    /// What each stage put into the artifacts, without what only tools are made of.
+    private func provided(_ planned: PlannedRecipe, _ engine: Engine) -> JSON {
+        let used = planned.plan.closure(of: planned.plan.artifacts.map(\.source.action))
+        let stages = used.filter { !planned.tools.contains($0) }.compactMap { index -> JSON? in
+            guard let provides = engine.results[index]?.provides, !provides.isEmpty else { return nil }
+            return .object([
+                ("stage", .string(planned.plan.actions[index].name)), ("packages", .array(provides)),
+            ])
+        }
+        return .object([("stages", .array(stages))])
+    }
+
+    private func manifest(_ artifacts: [PublishedArtifact], _ recipe: Recipe, _ planned: PlannedRecipe) -> JSON {
+        .object([
+            ("recipe", .string(recipe.name)),
+            ("cell", .string(Session.cell)),
+            ("architecture", .string(recipe.architecture)),
+            ("parameters", .object(recipe.values.map { ($0.name, $0.value) })),
+            ("epoch", .int(planned.epoch)),
+            (
+                "artifacts",
+                .array(
+                    artifacts.map {
+                        .object([
+                            ("path", .string($0.path)), ("size", .int($0.digest.size)),
+                            ("sha256", .string($0.digest.hex)), ("media_type", .string($0.mediaType)),
+                        ])
+                    })
+            ),
+        ])
+    }
+
+    private func removeOthers(than wanted: Set<String>, below parent: String) throws {
+        for name in try Files.list(parent.isEmpty ? directory : "\(directory)/\(parent)") {
+            let path = parent.isEmpty ? name.description : "\(parent)/\(name)"
+            if wanted.contains(path) { continue }
+            if try Files.status("\(directory)/\(path)")?.kind == .directory {
+                try removeOthers(than: wanted, below: path)
+                if try Files.list("\(directory)/\(path)").isEmpty { try Files.remove("\(directory)/\(path)") }
+            } else {
+                try Files.remove("\(directory)/\(path)")
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import ForgeBase
+import ForgeSystem
+import Glibc
+
+/// A directory of the cache for one action, under a lock that dies with this process, so that the next forge knows which
+/// directories nobody uses any more.
+///
+/// Files in it may belong to ids of an ordinary user's range, so a helper in the same kind of namespace removes them.
+final class Scratch {
+    let path: String
+    private let lockPath: String
+    private let helper: String
+    private var lock: FileLock?
+
+    init(cache: String, name: String, helper: String) throws {
+        let unique = "\(name)-\(getpid())"
+        path = "\(cache)/tmp/\(unique)"
+        lockPath = path + ".lock"
+        self.helper = helper
+        try Files.makeDirectories("\(cache)/tmp")
+        lock = try FileLock(lockPath)
+        try Scratch.delete(path, helper: helper)
+        try Files.makeDirectories(path)
+    }
+
+    func remove() {
+        try? Scratch.delete(path, helper: helper)
+        unlink(lockPath)
+        lock = nil
+    }
+
+    /// Removes what killed processes have left.
+    static func sweep(cache: String, helper: String) throws {
+        let tmp = "\(cache)/tmp"
+        guard Files.isDirectory(tmp) else { return }
+        for name in try Files.list(tmp).map(\.description) where name.hasSuffix(".lock") {
+            guard let lock = try FileLock.tryLock("\(tmp)/\(name)") else { continue }
+            try delete("\(tmp)/\(name.dropLast(".lock".count))", helper: helper)
+            unlink("\(tmp)/\(name)")
+            _ = consume lock
+        }
+    }
+
+    private static func delete(_ path: String, helper: String) throws {
+        guard Files.exists(path) else { return }
+        if (try? Files.remove(path)) != nil { return }
+        _ = try Command(helper, ["remove", path], namespaces: .private(network: false)).outputOrThrow()
+    }
+}

@@ -1,0 +1,178 @@
+package import ForgeBase
+package import ForgeEngine
+package import ForgeRecipe
+package import ForgeStore
+import ForgeSystem
+
+/// The part of a lock that one stage keeps to.
+package struct LockedPart: Sendable {
+    /// What the stage is given; canonical.
+    package var content: JSON
+    /// The newest date that vouched for it, in seconds since 1970.
+    package var date: Int64
+
+    package init(content: JSON, date: Int64) {
+        self.content = content
+        self.date = date
+    }
+}
+
+/// A recipe as a plan, with the way back from actions to stages.
+package struct PlannedRecipe: Sendable {
+    package var plan: Plan
+    /// The action of each stage of the recipe, by the stage's id; of a build root's stages, by the action's name.
+    package var actions: [String: Int]
+    /// Actions that make build roots: nothing of what they provide is in the image.
+    package var tools: Set<Int>
+    /// Seconds since 1970.
+    package var epoch: Int64
+}
+
+/// Recipe, lock and stages in, actions out. Runs nothing; reads the files that the recipe names.
+package struct Planner {
+    private let catalog: StageCatalog
+    private let store: any ObjectStore
+    private let sources: SourceTree
+    private let epochOverride: Int64?
+    private let locked: (_ id: String, _ stage: StageInstance) throws -> LockedPart?
+    private var folders: [String: Digest] = [:]
+
+    /// - Parameters:
+    ///   - epoch: SOURCE_DATE_EPOCH, if it is set.
+    ///   - locked: the lock's part for a stage that needs one, by the stage's name in the lock; nil: not locked.
+    package init(
+        catalog: StageCatalog, store: any ObjectStore, memo: any FileMemo, epoch: Int64?,
+        locked: @escaping (_ id: String, _ stage: StageInstance) throws -> LockedPart?
+    ) {
+        self.catalog = catalog
+        self.store = store
+        sources = SourceTree(store: store, memo: memo, shown: catalog.display)
+        epochOverride = epoch
+        self.locked = locked
+    }
+
+    /// The name of a stage in locks and of its action: build roots' stages are told apart by the build root's name.
+    package static func name(of stage: StageInstance, buildRoot: String?) -> String {
+        buildRoot.map { "build-root:\($0)/\(stage.id)" } ?? stage.id
+    }
+
+    /// Every stage that needs a lock, of the recipe and of the build roots it uses, by name in the lock.
+    package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(id: String, stage: StageInstance)]
+    {
+        var found: [(String, StageInstance)] = []
+        for root in try catalog.buildRoots(for: recipe) {
+            found += root.recipe.stages.filter { $0.definition.lock != nil }.map { (name(of: $0, buildRoot: root.name), $0) }
+        }
+        return found + recipe.stages.filter { $0.definition.lock != nil }.map { ($0.id, $0) }
+    }
+
+    /// The plan of a recipe.
+    package mutating func plan(_ recipe: Recipe) throws -> PlannedRecipe {
+        var plan = Plan()
+        var actions: [String: Int] = [:]
+        var roots: [String: ForgeEngine.OutputReference] = [:]
+        var epoch: Int64 = 0
+        for (name, root) in try catalog.buildRoots(for: recipe) {
+            let made = try add(root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, to: &plan, epoch: &epoch)
+            guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage] else {
+                throw ForgeError(.bug, "build root \(name) has no tree")
+            }
+            roots[name] = ForgeEngine.OutputReference(action: index, output: tree.source.output)
+            for (id, index) in made { actions["build-root:\(name)/\(id)"] = index }
+        }
+        let tools = Set(plan.actions.indices)
+        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, to: &plan, epoch: &epoch)
+        actions.merge(made) { $1 }
+        plan.artifacts = try recipe.artifacts.map { artifact in
+            guard let index = made[artifact.source.stage] else { throw ForgeError(.bug, "artifact \(artifact.path) has no stage") }
+            let output = plan.actions[index].outputs.first { $0.name == artifact.source.output }
+            return PlannedArtifact(
+                path: artifact.path,
+                source: ForgeEngine.OutputReference(action: index, output: artifact.source.output),
+                mediaType: output?.mediaType)
+        }
+        return PlannedRecipe(plan: plan, actions: actions, tools: tools, epoch: epoch)
+    }
+
+    private mutating func add(
+        _ recipe: Recipe, prefix: String, buildRoot: String?, roots: [String: ForgeEngine.OutputReference],
+        to plan: inout Plan, epoch: inout Int64
+    ) throws -> [String: Int] {
+        var parts: [String: LockedPart] = [:]
+        for stage in recipe.stages where stage.definition.lock != nil {
+            let name = Planner.name(of: stage, buildRoot: buildRoot)
+            guard let part = try locked(name, stage) else {
+                throw ForgeError(
+                    .badInput, "stage “\(name)” is not in the lock", at: stage.location, remedy: "run `forge lock \(recipe.name)`")
+            }
+            parts[stage.id] = part
+        }
+        // The epoch comes from the lock, not from a commit: the same in every clone, and no commit rebuilds the world.
+        if let newest = parts.values.map(\.date).max() { epoch = newest }
+        if let epochOverride { epoch = epochOverride }
+
+        var made: [String: Int] = [:]
+        for stage in recipe.stages {
+            let action = try action(
+                for: stage, name: prefix + stage.id, recipe: recipe, made: made, roots: roots,
+                locked: parts[stage.id], epoch: epoch)
+            made[stage.id] = plan.add(action)
+        }
+        return made
+    }
+
+    private mutating func action(
+        for stage: StageInstance, name: String, recipe: Recipe, made: [String: Int],
+        roots: [String: ForgeEngine.OutputReference], locked: LockedPart?, epoch: Int64
+    ) throws -> PlannedAction {
+        let definition = stage.definition
+        var inputs: [PlannedInput] = []
+        for path in stage.paths { inputs.append(try source(path)) }
+        for binding in stage.inputs {
+            for (i, source) in binding.sources.enumerated() {
+                guard let index = made[source.stage] else {
+                    throw ForgeError(.bug, "\(name) is planned before \(source.stage)", at: stage.location)
+                }
+                let many = definition.inputs.first { $0.name == binding.name }?.many ?? false
+                // The label orders and names the inputs of a list: 00-base, 01-kernel …
+                let label = many ? (i < 10 ? "0" : "") + "\(i)-\(source.stage)" : ""
+                inputs.append(
+                    PlannedInput(
+                        name: binding.name, label: label,
+                        source: .output(ForgeEngine.OutputReference(action: index, output: source.output))))
+            }
+        }
+        return PlannedAction(
+            name: name, stage: definition.name, program: StageProgram(definition.run.text) ?? .script,
+            stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
+            inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
+            locked: try locked.map { try store.put(Array($0.content.description.utf8)) },
+            outputs: definition.outputs.map {
+                PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)
+            },
+            epoch: epoch, architecture: recipe.architecture,
+            resources: Resources(
+                cpu: Int(definition.resources.cpu), memory: definition.resources.memory,
+                network: Int(definition.resources.network)),
+            network: definition.network, location: stage.location)
+    }
+
+    /// A file or directory that an option names becomes an input called like the option; its label is where in the
+    /// options it is named.
+    private func source(_ path: PathOption) throws -> PlannedInput {
+        let label = path.pointer == "/" + path.option ? "" : path.pointer
+        if Files.isDirectory(path.absolute) {
+            return PlannedInput(
+                name: path.option, label: label, source: .object(try sources.directory(path.absolute), .tree))
+        }
+        return PlannedInput(name: path.option, label: label, source: .object(try sources.file(path.absolute), .file))
+    }
+
+    /// The tree of a stage's folder, without what does not change its output.
+    private mutating func folder(of stage: StageDefinition) throws -> Digest {
+        if let known = folders[stage.folder] { return known }
+        let digest = try sources.directory(stage.folder, ignoring: ["tests.yaml", "README.md"])
+        folders[stage.folder] = digest
+        return digest
+    }
+}

@@ -1,0 +1,106 @@
+package import ForgeBase
+import ForgeSystem
+
+/// What to build: a recipe with everything checked, parameters put in and conditions decided.
+package struct Recipe: Sendable {
+    package var name: String
+    package var summary: String
+    /// Debian's word for the processor: `amd64`, `arm64`.
+    package var architecture: String
+    /// The recipe's file as messages show it.
+    package var file: String
+    /// The recipe's folder on this machine, absolute.
+    package var directory: String
+    package var parameters: [OptionDefinition]
+    /// The value of each parameter, in the order of `parameters`.
+    package var values: [(name: String, value: JSON)]
+    /// The stages that the parameters choose, each after those whose outputs it takes.
+    package var stages: [StageInstance]
+    /// In the order of the file.
+    package var artifacts: [Artifact]
+    package var tests: [BootTest]
+    package var warnings: [RecipeWarning]
+
+    package func stage(_ id: String) -> StageInstance? { stages.first { $0.id == id } }
+}
+
+/// One use of a stage in a recipe.
+package struct StageInstance: Sendable {
+    /// The name that the recipe gives it.
+    package var id: String
+    package var definition: StageDefinition
+    /// A canonical object with every default filled in; an option without value and default is absent. Paths are
+    /// relative to the recipe's folder.
+    package var options: JSON
+    /// The files and directories that the options name, in the order of the recipe.
+    package var paths: [PathOption]
+    /// In the order of the stage's definition; an optional input that is not given is absent.
+    package var inputs: [InputBinding]
+    package var location: SourceLocation
+}
+
+/// Where an input of a stage comes from.
+package struct InputBinding: Sendable, Equatable {
+    package var name: String
+    /// One, or for an input of many any number, in the recipe's order.
+    package var sources: [OutputReference]
+}
+
+/// An output of a stage of the recipe: `<id>.<output>`.
+package struct OutputReference: Sendable, Hashable, CustomStringConvertible {
+    package var stage: String
+    package var output: String
+
+    package var description: String { "\(stage).\(output)" }
+}
+
+/// An output that is published.
+package struct Artifact: Sendable, Equatable {
+    /// Below `out/<recipe>/`.
+    package var path: String
+    package var source: OutputReference
+    package var kind: ArtifactKind
+    package var location: SourceLocation
+}
+
+extension Recipe {
+    /// The version of the recipe format, in the key `forge`.
+    package static let format: Int64 = 1
+
+    /// Reads, expands and checks a recipe or build root.
+    /// - Parameters:
+    ///   - path: `…/<name>/recipe.yaml` or `…/build-roots/<name>.yaml`, absolute.
+    ///   - catalog: the project's stages; those of `stages` beside the recipe are added.
+    ///   - set: values of parameters, as `--set` gives them.
+    /// - Throws: `ForgeErrors` with every fault, each with its place.
+    package static func load(
+        _ path: String, catalog: StageCatalog, set: [(name: String, value: String)] = []
+    ) throws -> Recipe {
+        let directory = Files.parent(of: path)
+        let file = Files.name(of: path)
+        let name = file == "recipe.yaml" ? Files.name(of: directory) : String(file.dropLast(".yaml".count))
+        return try parse(
+            try Files.read(path), name: name, file: catalog.display(path), directory: directory,
+            catalog: catalog.including(directory + "/stages"), set: set)
+    }
+
+    /// Reads, expands and checks the text of a recipe.
+    /// - Parameters:
+    ///   - name: the name that the recipe must have.
+    ///   - file: the name that places carry.
+    ///   - directory: where its paths start, absolute.
+    /// - Throws: `ForgeErrors` with every fault, each with its place.
+    package static func parse(
+        _ bytes: [UInt8], name: String, file: String, directory: String, catalog: StageCatalog,
+        set: [(name: String, value: String)] = []
+    ) throws -> Recipe {
+        let faults = Faults()
+        let node = try YAML.parse(bytes, file: file)
+        let reader = RecipeReader(faults: faults, catalog: catalog, directory: directory, file: file)
+        var recipe = reader.recipe(node, name: name, set: set)
+        try faults.check()
+        recipe?.warnings = faults.warnings
+        guard let recipe else { throw ForgeErrors([ForgeError(.bug, "no recipe and no fault in \(file)")]) }
+        return recipe
+    }
+}

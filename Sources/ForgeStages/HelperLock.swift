@@ -1,0 +1,163 @@
+import ForgeBase
+import ForgeEngine
+import ForgePackages
+import ForgeRecipe
+import ForgeStore
+import ForgeSystem
+
+/// `forge-helper lock`: resolves what stages ask of archives.
+struct HelperLock {
+    let events: Events
+
+    func run(_ message: JSON) throws {
+        guard let cache = message["cache"]?.string, let requests = message["requests"]?.array else {
+            throw ForgeError(.bug, "request: no cache or no requests")
+        }
+        let store = try Store(directory: cache)
+        var entries: [JSON] = []
+        var notes: [JSON] = []
+        var newer: [JSON] = []
+        for json in requests {
+            let item = try Item(json, command: Places(message))
+            events.send(HelperEvent.progress(ActionProgress(phase: "resolving \(item.id)")).json)
+            let reader = SuiteReader(
+                source: Fetcher(partialDirectory: cache + "/partial"), store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
+                now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
+            let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
+            if message["check"]?.bool == true {
+                guard let previous = item.previous else { continue }
+                let changes = try locker.check(previous, request: item.request)
+                newer += changes.map { .string("\(item.id): \($0)") }
+            } else {
+                let outcome = try locker.lock(
+                    id: item.id, parameters: item.parameters, request: item.request, previous: item.previous,
+                    update: try HelperLock.update(message["update"], item))
+                var entry = outcome.entry
+                // The lock is found by what the recipe says, in the recipe's words.
+                entry.request = item.asked
+                entries.append(entry.json)
+                notes += outcome.notes.map { .string("\(item.id): \($0)") }
+            }
+        }
+        try store.flush()
+        events.send(
+            .object([
+                ("event", .string("lock")), ("entries", .array(entries)), ("notes", .array(notes)), ("newer", .array(newer)),
+            ]))
+    }
+
+    /// Which packages may move. Names that only another stage's set has are none of this one's.
+    private static func update(_ json: JSON?, _ item: Item) throws -> DebianLocker.Update {
+        if let names = json?.array {
+            let known = Set(item.previous?.debian?.packages.map(\.name) ?? [])
+            let own = names.compactMap(\.string).filter { known.contains($0) }
+            return own.isEmpty ? .none : .packages(own)
+        }
+        return json?.string == "everything" ? .all : .none
+    }
+
+    /// Mirrors of the command line and the environment.
+    private struct Places {
+        var mirrors: [String: [String]] = [:]
+        var snapshots: [String: [String]] = [:]
+
+        init(_ message: JSON) {
+            for (archive, urls) in message["mirrors"]?.object ?? [] {
+                mirrors[archive] = (urls.array ?? []).compactMap(\.string)
+            }
+            for (archive, urls) in message["snapshots"]?.object ?? [] {
+                snapshots[archive] = (urls.array ?? []).compactMap(\.string)
+            }
+        }
+    }
+
+    /// One stage's question.
+    private struct Item {
+        var id: String
+        var parameters: [String: String]
+        var asked: JSON
+        var request: DebianRequest
+        var previous: LockEntry?
+        var mirrors: Mirrors
+
+        init(_ json: JSON, command: Places) throws {
+            guard let id = json["id"]?.string, let options = json["options"], let asked = json["request"] else {
+                throw ForgeError(.bug, "request: no id, options or request")
+            }
+            guard json["lock"]?.string == "debian" else {
+                throw ForgeError(
+                    .badInput, "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
+                    remedy: "lockers: debian")
+            }
+            self.id = id
+            self.asked = asked.canonical
+            parameters = [:]
+            for (name, value) in json["parameters"]?.object ?? [] { parameters[name] = value.string }
+            var paths: [String: String] = [:]
+            for (relative, absolute) in json["paths"]?.object ?? [] { paths[relative] = absolute.string }
+            request = try DebianOptions.request(options, paths: paths)
+            if let json = json["previous"], json != .null {
+                var entry = try LockEntry(json: json)
+                // In the locker's words, so that it sees whether the question is the same.
+                if entry.request == self.asked { entry.request = request.json }
+                previous = entry
+            }
+            mirrors = DebianOptions.mirrors(options).overridden(
+                by: Mirrors(archives: command.mirrors, snapshots: command.snapshots.compactMapValues(\.first)))
+        }
+    }
+}
+
+/// The options of the stage `debian-packages`, as the locker and the fetcher want them.
+enum DebianOptions {
+    /// - Parameter paths: where the keyrings are that the options name, by relative path.
+    static func request(_ options: JSON, paths: [String: String]) throws -> DebianRequest {
+        var suites: [DebianRequest.Suite] = []
+        var archives: [String: DebianRequest.ArchiveSettings] = [:]
+        for repository in options["repositories"]?.array ?? [] {
+            let archive = repository["archive"]?.string ?? ""
+            let components = texts(repository["components"])
+            for suite in texts(repository["suites"]) {
+                suites.append(
+                    .init(
+                        archive: archive, suite: suite, components: components,
+                        pin: repository["pin"]?.int.map { Int($0) }))
+            }
+            if let keyring = repository["keyring"]?.string {
+                archives[archive, default: .init()].keyring = paths[keyring] ?? keyring
+            }
+        }
+        let base = options["base"]?.string ?? ""
+        guard let base = BaseSet(rawValue: base) else { throw ForgeError(.bug, "base “\(base)” passed the schema") }
+        var pins: [PackagePin] = []
+        for (name, priority) in options["pins"]?.object ?? [] {
+            guard let slash = name.firstIndex(of: "/") else {
+                throw ForgeError(
+                    .badInput, "pin “\(name)” names no suite", remedy: "write <package>/<suite>: <priority>")
+            }
+            pins.append(
+                PackagePin(
+                    packages: [String(name[..<slash])], suite: String(name[name.index(after: slash)...]),
+                    priority: Int(priority.int ?? 500)))
+        }
+        return DebianRequest(
+            suites: suites, archives: archives,
+            selection: Selection(
+                base: base, packages: texts(options["packages"]), recommends: options["recommends"]?.bool ?? false,
+                pins: pins))
+    }
+
+    /// Where to ask: this host's apt sources, and over them what the recipe says.
+    static func mirrors(_ options: JSON) -> Mirrors {
+        var recipe = Mirrors()
+        for repository in options["repositories"]?.array ?? [] {
+            guard let archive = repository["archive"]?.string else { continue }
+            let known = recipe.archives[archive] ?? []
+            recipe.archives[archive] = known + texts(repository["uri"]).filter { !known.contains($0) }
+            if let snapshot = texts(repository["snapshot"]).first { recipe.snapshots[archive] = snapshot }
+        }
+        return HostMirrors.read().overridden(by: recipe)
+    }
+
+    private static func texts(_ json: JSON?) -> [String] { (json?.array ?? []).compactMap(\.string) }
+}

@@ -1,0 +1,142 @@
+import ForgeBase
+import ForgeEngine
+import ForgeStore
+import ForgeSystem
+
+/// Runs the `run` script of a stage in the build root. What scripts see is described in `docs/stages.md`.
+struct ScriptStage {
+    let request: HelperRequest
+    let store: Store
+    let checkouts: Checkouts
+
+    /// Where things are in the sandbox.
+    private enum Place {
+        static let inputs = "/in"
+        static let outputs = "/out"
+        static let stage = "/stage"
+        static let work = "/work"
+        static let options = "/forge"
+    }
+
+    func run() throws -> StageResult {
+        let (sandbox, used) = try prepare()
+        defer { withExtendedLifetime(used) {} }
+        let report = try sandbox.run(
+            "\(Place.stage)/run", environment: ScriptStage.environment(for: request), directory: Place.work)
+        guard report.succeeded else {
+            throw ForgeError(.stageFailed, "the script of stage “\(request.stage)” \(report.status)")
+        }
+        return StageResult(outputs: try request.outputs.map(collect))
+    }
+
+    /// Checks everything out and describes the sandbox; also what `forge shell` enters.
+    /// - Returns: the sandbox, and what keeps its directories in place as long as it is used.
+    func prepare() throws -> (sandbox: Sandbox, checkouts: [Checkouts.Checkout]) {
+        let scratch = request.scratch
+        guard let root = request.buildRoot else {
+            throw ForgeError(
+                .badInput, "stage “\(request.stage)” has a script but no build root",
+                remedy: "add `build-root: image` to its stage.yaml")
+        }
+        for name in ["root", "work/tmp", "out", "in", "forge"] { try Files.makeDirectories("\(scratch)/\(name)") }
+        try Files.write("\(scratch)/forge/options.json", request.options.pretty())
+        let base = try checkouts.open(root, jobs: request.jobs)
+        var used = [base]
+        var sandbox = Sandbox(
+            root: .overlay(lower: [base.path], scratch: "\(scratch)/root"),
+            binds: [
+                .init(request.stageFolder, at: Place.stage),
+                .init("\(scratch)/work", at: Place.work, writable: true),
+                .init("\(scratch)/out", at: Place.outputs, writable: true),
+                .init("\(scratch)/forge", at: Place.options),
+            ])
+        sandbox.noNewPrivileges = true
+        for input in request.inputs { sandbox.binds.append(try bind(input, &used)) }
+        FakeClock.apply(request.clockOffset, to: &sandbox)
+        return (sandbox, used)
+    }
+
+    /// An input is bound read-only at `/in/<name>`, of a list at `/in/<name>/<label>`.
+    private func bind(_ input: ResolvedInput, _ used: inout [Checkouts.Checkout]) throws -> Sandbox.Bind {
+        let name = input.label.isEmpty ? input.name : "\(input.name)/\(ScriptStage.fileName(input.label))"
+        let target = "\(Place.inputs)/\(name)"
+        if input.kind == .tree {
+            let checkout = try checkouts.open(input.digest, jobs: request.jobs)
+            used.append(checkout)
+            return .init(checkout.path, at: target)
+        }
+        let file = "\(request.scratch)/in/\(ScriptStage.fileName(name))"
+        try store.export(input.digest, to: file, mode: 0o444)
+        return .init(file, at: target)
+    }
+
+    /// A label as one part of a path.
+    private static func fileName(_ label: String) -> String {
+        String(label.drop { $0 == "/" }.map { $0 == "/" ? "-" : $0 })
+    }
+
+    /// The complete environment of a script.
+    static func environment(for request: HelperRequest) -> [(String, String)] {
+        var list: [(String, String)] = [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", Place.work),
+            ("TMPDIR", "\(Place.work)/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"),
+            ("SOURCE_DATE_EPOCH", String(request.epoch)), ("FORGE_JOBS", String(request.jobs)),
+            ("FORGE_SEED", request.seed.hex), ("FORGE_ARCH", request.architecture),
+            ("FORGE_OPTIONS", "\(Place.options)/options.json"),
+        ]
+        for (name, value) in request.options.object ?? [] {
+            guard let text = text(value) else { continue }
+            let upper = name.uppercased().map { $0 == "-" ? "_" : $0 }
+            list.append(("OPT_\(String(upper))", text))
+        }
+        return list + FakeClock.environment(request.clockOffset)
+    }
+
+    /// A value as a shell script reads it; nil for what only JSON can say.
+    private static func text(_ value: JSON) -> String? {
+        switch value {
+        case .string(let text): text
+        case .int(let number): String(number)
+        case .bool(let flag): flag ? "true" : "false"
+        case .array(let items):
+            items.allSatisfy { $0.string != nil } ? items.compactMap(\.string).joined(separator: "\n") : nil
+        default: nil
+        }
+    }
+
+    /// Takes an output that the script has made into the store.
+    private func collect(_ output: PlannedOutput) throws -> ActionResult.Output {
+        let path = "\(request.scratch)/out/\(output.name)"
+        guard let status = try Files.status(path) else {
+            throw ForgeError(
+                .stageFailed, "stage “\(request.stage)” made no output “\(output.name)”",
+                remedy: "its script must write \(Place.outputs)/\(output.name)")
+        }
+        switch (output.kind, status.kind) {
+        case (.file, .file):
+            return .init(name: output.name, kind: .file, digest: try store.put(file: path))
+        case (.tree, .directory):
+            let tree = try TreeReader.ingest(directory: path, into: store, jobs: request.jobs)
+            return .init(name: output.name, kind: .tree, digest: try tree.save(in: store))
+        default:
+            throw ForgeError(
+                .stageFailed, "output “\(output.name)” of stage “\(request.stage)” must be a \(output.kind.rawValue)")
+        }
+    }
+}
+
+/// Lets the programs of a sandbox see a wrong clock, so that a test can show that no clock reaches an artifact.
+enum FakeClock {
+    private static let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    private static let place = "/dev/libfaketime.so"
+
+    static func apply(_ offset: String?, to sandbox: inout Sandbox) {
+        // In /dev, which is no part of any tree.
+        if offset != nil { sandbox.binds.append(.init(library, at: place)) }
+    }
+
+    static func environment(_ offset: String?) -> [(String, String)] {
+        guard let offset else { return [] }
+        return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1")]
+    }
+}

@@ -1,0 +1,182 @@
+import ForgeBase
+import ForgePackages
+import ForgeRecipe
+import ForgeStages
+import ForgeStore
+import ForgeSystem
+import Glibc
+import Testing
+
+/// The stage against archives that are directories, through libcurl and a real store.
+@Suite final class DebianPackagesTests {
+    private let scratch: String
+    private let store: Store
+    private var notes: [String] = []
+
+    init() throws {
+        var template = Array("/tmp/forge-debian-packages-XXXXXX".utf8CString)
+        scratch = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
+        store = try Store(directory: scratch + "/cache")
+    }
+
+    deinit { try? Files.remove(scratch) }
+
+    // MARK: Means
+
+    /// A package whose file is in the archive directory.
+    private func publish(
+        _ name: String, _ version: String, size: Int, in directory: String = "mirror", archive: String = "debian"
+    ) throws -> LockedPackage {
+        let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ size) }
+        let package = LockedPackage(
+            name: name, version: version, architecture: "amd64", digest: Digest.of(bytes),
+            path: "pool/main/\(name)/\(name)_\(version).deb", archive: archive, suite: "bookworm", source: name,
+            sourceVersion: version)
+        let file = "\(scratch)/\(directory)/\(package.path)"
+        try Files.makeDirectories(Files.parent(of: file))
+        try Files.write(file, bytes)
+        return package
+    }
+
+    private func entry(_ packages: [LockedPackage]) -> LockEntry {
+        LockEntry(
+            id: "packages", parameters: [:], locker: "debian", request: .object([]), date: 1_795_168_800,
+            body: .debian(DebianLock(snapshot: "20261120T083000Z", archives: [], packages: packages)))
+    }
+
+    private func run(
+        _ packages: [LockedPackage], options: String = "{}", mirrors: [(String, [String])]? = nil,
+        snapshots: [(String, [String])] = []
+    ) throws -> StageResult {
+        let context = StageContext(
+            store: store, scratch: scratch, inputs: [],
+            options: try JSON(parsing: Array(options.utf8), file: "options"),
+            epoch: 0, architecture: "amd64", jobs: 1)
+        let places = DebianPackages.Places(
+            mirrors: mirrors ?? [("debian", ["file://\(scratch)/mirror"])], snapshots: snapshots)
+        var fetch = FetchOptions()
+        fetch.retryDelay = .milliseconds(1)
+        return try DebianPackages(context, locked: entry(packages), places: places).run(options: fetch)
+    }
+
+    private func failure(_ body: () throws -> Void) -> ForgeError? {
+        do {
+            try body()
+            Issue.record("nothing was thrown")
+        } catch let error as ForgeError {
+            return error
+        } catch { Issue.record("not a ForgeError: \(error)") }
+        return nil
+    }
+
+    // MARK: Tests
+
+    @Test func theTreeHasOneFileForEachPackage() throws {
+        let packages = [
+            try publish("bash", "5.2.15-2+b2", size: 40_000), try publish("apt", "1:2.6.1~deb12u1", size: 100),
+        ]
+        let result = try run(packages)
+        #expect(result.provides.isEmpty)
+        let output = try #require(result.outputs.first)
+        #expect(result.outputs.map(\.name) == ["packages"])
+        #expect(output.kind == .tree)
+        let tree = try Tree.load(output.digest, from: store)
+        #expect(
+            tree.entries == [
+                TreeEntry("", .directory, mode: 0o755),
+                TreeEntry("apt_1%3a2.6.1~deb12u1_amd64.deb", .file(packages[1].digest), mode: 0o644),
+                TreeEntry("bash_5.2.15-2+b2_amd64.deb", .file(packages[0].digest), mode: 0o644),
+            ])
+        for package in packages { #expect(try Digest.of(store.read(package.digest)) == package.digest) }
+        #expect(try Files.list("\(scratch)/cache/partial").isEmpty)
+    }
+
+    @Test func theOrderOfTheLockDoesNotMatter() throws {
+        let packages = try (1...9).map { try publish("p\($0)", "1.\($0)", size: 50 * $0) }
+        #expect(try run(packages).outputs == run(packages.reversed()).outputs)
+    }
+
+    @Test func aFullStoreNeedsNoMirror() throws {
+        let packages = [try publish("bash", "5.2", size: 40_000)]
+        let first = try run(packages)
+        try Files.remove("\(scratch)/mirror")
+        // No mirror is known at all, and a partial directory would be made by the first download.
+        try Files.remove("\(scratch)/cache/partial")
+        #expect(try run(packages, mirrors: []).outputs == first.outputs)
+        #expect(!Files.exists("\(scratch)/cache/partial"))
+    }
+
+    @Test func mirrorsOfTheRecipeAreUsedUnlessOthersAreGiven() throws {
+        let packages = [try publish("bash", "5.2", size: 1000)]
+        let good = #"{"repositories": [{"archive": "debian", "uri": ["file://\#(scratch)/mirror"]}]}"#
+        let bad = #"{"repositories": [{"archive": "debian", "uri": ["file://\#(scratch)/elsewhere"]}]}"#
+        let error = failure { _ = try run(packages, options: bad, mirrors: []) }
+        #expect(error?.details.contains { $0.hasPrefix("file://\(scratch)/elsewhere/pool/") } == true)
+        _ = try run(packages, options: bad)
+        let more = packages + [try publish("dash", "1", size: 1000)]
+        _ = try run(more, options: good, mirrors: [("debian-security", ["file://\(scratch)/elsewhere"])])
+    }
+
+    @Test func eachArchiveHasItsMirrors() throws {
+        let packages = [
+            try publish("a", "1", size: 10), try publish("b", "1", size: 20, in: "other", archive: "debian-security"),
+        ]
+        let other = ("debian-security", ["file://\(scratch)/other"])
+        _ = try run(packages, mirrors: [("debian", ["file://\(scratch)/mirror"]), other])
+        #expect(try packages.allSatisfy { try store.contains($0.digest) })
+    }
+
+    @Test func anArchiveWithoutMirrorIsNamed() throws {
+        let package = try publish("a", "1.5", size: 10, archive: "debian-security")
+        let error = failure { _ = try run([package]) }
+        #expect(error?.code == .badInput)
+        #expect(error?.message == "no mirror of the archive “debian-security” is known")
+        #expect(error?.details == ["a 1.5 is in the lock and not in the cache"])
+        #expect(error?.remedy?.contains("FORGE_MIRROR_DEBIAN_SECURITY") == true)
+    }
+
+    @Test(arguments: ["/@SNAPSHOTID@/debian", ""])
+    func whatIsGoneComesFromTheSnapshot(_ form: String) throws {
+        let place = form.isEmpty ? "old/20261120T083000Z" : "old/20261120T083000Z/debian"
+        let package = try publish("bash", "5.2", size: 40_000, in: place)
+        _ = try run([package], snapshots: [("debian", ["file://\(scratch)/old\(form)"])])
+        #expect(try store.contains(package.digest))
+    }
+
+    @Test func whatIsGoneEverywhereIsNamedWithTheWaysOut() throws {
+        let package = try publish("bash", "5.2.15-2+b2", size: 40_000)
+        try Files.remove("\(scratch)/mirror")
+        let error = failure { _ = try run([package], snapshots: [("debian", ["file://\(scratch)/old"])]) }
+        let file = "pool/main/bash/bash_5.2.15-2%2Bb2.deb"
+        #expect(
+            error?.description == """
+                bash 5.2.15-2+b2 (amd64) is no longer offered by the mirrors
+                  the lock was made on 2026-11-20
+                  file://\(scratch)/mirror/\(file): no such file
+                  file://\(scratch)/old/20261120T083000Z/\(file) (snapshot): no such file
+                  → name a mirror that still has it with --mirror, another snapshot service with --snapshot, or take \
+                today's versions with `forge lock --update`
+                """)
+        #expect(error?.code == .network)
+    }
+
+    @Test func otherBytesThanLockedAreRefused() throws {
+        let package = try publish("bash", "5.2", size: 40_000)
+        try Files.write("\(scratch)/mirror/\(package.path)", [UInt8](repeating: 0, count: 40_000))
+        let error = failure { _ = try run([package]) }
+        #expect(error?.code == .verification)
+        #expect(error?.details.last?.contains("wrong bytes: SHA-256 is ") == true)
+        #expect(try !store.contains(package.digest))
+    }
+
+    @Test func aLockOfSomethingElseIsRefused() throws {
+        let context = StageContext(
+            store: store, scratch: scratch, inputs: [], options: .object([]), epoch: 0, architecture: "amd64", jobs: 1)
+        let entry = LockEntry(
+            id: "x", parameters: [:], locker: "other", request: .object([]), date: 0, body: .other(.null))
+        let error = failure {
+            _ = try DebianPackages(context, locked: entry, places: DebianPackages.Places(mirrors: [], snapshots: []))
+        }
+        #expect(error?.code == .badInput)
+    }
+}
