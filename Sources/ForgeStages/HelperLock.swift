@@ -144,7 +144,7 @@ enum DebianOptions {
             suites: suites, archives: archives,
             selection: Selection(
                 base: base, packages: texts(options["packages"]), recommends: options["recommends"]?.bool ?? false,
-                pins: pins))
+                mergedUsr: base != .none, pins: pins))
     }
 
     /// Where to ask: this host's apt sources, and over them what the recipe says.

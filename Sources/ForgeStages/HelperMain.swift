@@ -121,6 +121,10 @@ enum Builtins {
     static func run(_ name: String, _ request: HelperRequest, _ context: StageContext) throws -> StageResult {
         switch name {
         case "debian-packages": return try packages(request, context)
+        case "rootfs": return try runRootfs(context)
+        case "overlay": return try OverlayStage(context: context).run()
+        case "merge": return try MergeStage(context: context).run()
+        case "tarball": return try TarballStage(context: context).run()
         default:
             throw ForgeError(
                 .badInput, "stage “\(request.stage)” asks for a built-in “\(name)” that this forge does not have",

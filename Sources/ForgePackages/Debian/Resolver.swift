@@ -2,6 +2,8 @@ package import ForgeBase
 
 /// Which packages an image gets without being asked.
 package enum BaseSet: String, Sendable, CaseIterable {
+    /// Nothing: only what is named, and what that depends on. For packages whose files are taken, not installed.
+    case none
     /// `Essential: yes`.
     case essential
     /// Essential, Priority required, and apt.
@@ -38,11 +40,12 @@ package struct Resolver: Sendable {
 
     /// The packages of a base set, in the order of the index.
     func base(_ set: BaseSet) -> [Int32] {
-        candidates.compactMap { $0 }.filter { id in
+        if set == .none { return [] }
+        return candidates.compactMap { $0 }.filter { id in
             let version = index.versions[Int(id)]
             if version.isEssential { return true }
             switch set {
-            case .essential: return false
+            case .none, .essential: return false
             case .required: return version.priority == .required || index.name(of: version) == "apt"
             case .standard: return version.priority <= .standard || index.name(of: version) == "apt"
             }
