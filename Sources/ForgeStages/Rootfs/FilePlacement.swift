@@ -203,7 +203,9 @@ final class FilePlacement {
             guard fields.count == 4, let mode = UInt32(fields[2], radix: 8),
                 let uid = try Accounts.id(String(fields[0]), in: "etc/passwd", of: root),
                 let gid = try Accounts.id(String(fields[1]), in: "etc/group", of: root)
-            else { throw ForgeError(.stageFailed, "/var/lib/dpkg/statoverride has a line that dpkg can't read: \(line)") }
+            else {
+                throw ForgeError(.stageFailed, "/var/lib/dpkg/statoverride has a line that dpkg can't read: \(line)")
+            }
             overrides[ByteString(fields[3].utf8)] = (uid, gid, mode & 0o7777)
         }
     }
