@@ -70,6 +70,7 @@ package enum HelperMain {
             store: store, scratch: request.scratch,
             inputs: request.inputs.map { .init(name: $0.name, label: $0.label, kind: $0.kind, digest: $0.digest) },
             options: request.options, epoch: request.epoch, architecture: request.architecture, jobs: request.jobs,
+            clockOffset: request.clockOffset,
             progress: { done, total, unit, phase in
                 events.send(HelperEvent.progress(ActionProgress(phase: phase, done: done, total: total, unit: unit)).json)
             },
