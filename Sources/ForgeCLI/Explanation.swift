@@ -54,7 +54,9 @@ struct Explanation {
             else { return [:] }
             var versions: [String: String] = [:]
             for package in json["packages"]?.array ?? [] {
-                if let name = package["name"]?.string, let version = package["version"]?.string { versions[name] = version }
+                if let name = package["name"]?.string, let version = package["version"]?.string {
+                    versions[name] = version
+                }
             }
             return versions
         }

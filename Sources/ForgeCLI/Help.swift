@@ -51,7 +51,9 @@ enum Help {
     private static func table(_ rows: [(String, String)]) -> String {
         let width = min(28, rows.map(\.0.count).max() ?? 0)
         return rows.map { name, meaning in
-            let gap = name.count > width ? "\n" + String(repeating: " ", count: width + 4)
+            let gap =
+                name.count > width
+                ? "\n" + String(repeating: " ", count: width + 4)
                 : String(repeating: " ", count: width - name.count + 2)
             return "  \(name)\(gap)\(meaning)\n"
         }.joined()

@@ -67,7 +67,8 @@ final class HelperRunner: ActionRunner {
         try Files.makeDirectories(Files.parent(of: log))
         let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
         let child = try Command(
-            helper, ["run"], environment: HelperRunner.environment(), input: .bytes(Array(message.json.description.utf8)),
+            helper, ["run"], environment: HelperRunner.environment(),
+            input: .bytes(Array(message.json.description.utf8)),
             output: .descriptor(logFile.raw), events: true,
             namespaces: request.action.network ? .none : .private(network: false)
         ).start()

@@ -57,11 +57,14 @@ package struct Planner {
     }
 
     /// Every stage that needs a lock, of the recipe and of the build roots it uses, by name in the lock.
-    package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(id: String, stage: StageInstance)]
-    {
+    package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(
+        id: String, stage: StageInstance
+    )] {
         var found: [(String, StageInstance)] = []
         for root in try catalog.buildRoots(for: recipe) {
-            found += root.recipe.stages.filter { $0.definition.lock != nil }.map { (name(of: $0, buildRoot: root.name), $0) }
+            found += root.recipe.stages.filter { $0.definition.lock != nil }.map {
+                (name(of: $0, buildRoot: root.name), $0)
+            }
         }
         return found + recipe.stages.filter { $0.definition.lock != nil }.map { ($0.id, $0) }
     }
@@ -73,8 +76,10 @@ package struct Planner {
         var roots: [String: ForgeEngine.OutputReference] = [:]
         var epoch: Int64 = 0
         for (name, root) in try catalog.buildRoots(for: recipe) {
-            let made = try add(root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, to: &plan, epoch: &epoch)
-            guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage] else {
+            let made = try add(
+                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, to: &plan, epoch: &epoch)
+            guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage]
+            else {
                 throw ForgeError(.bug, "build root \(name) has no tree")
             }
             roots[name] = ForgeEngine.OutputReference(action: index, output: tree.source.output)
@@ -84,7 +89,9 @@ package struct Planner {
         let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, to: &plan, epoch: &epoch)
         actions.merge(made) { $1 }
         plan.artifacts = try recipe.artifacts.map { artifact in
-            guard let index = made[artifact.source.stage] else { throw ForgeError(.bug, "artifact \(artifact.path) has no stage") }
+            guard let index = made[artifact.source.stage] else {
+                throw ForgeError(.bug, "artifact \(artifact.path) has no stage")
+            }
             let output = plan.actions[index].outputs.first { $0.name == artifact.source.output }
             return PlannedArtifact(
                 path: artifact.path,
@@ -103,7 +110,8 @@ package struct Planner {
             let name = Planner.name(of: stage, buildRoot: buildRoot)
             guard let part = try locked(name, stage) else {
                 throw ForgeError(
-                    .badInput, "stage “\(name)” is not in the lock", at: stage.location, remedy: "run `forge lock \(recipe.name)`")
+                    .badInput, "stage “\(name)” is not in the lock", at: stage.location,
+                    remedy: "run `forge lock \(recipe.name)`")
             }
             parts[stage.id] = part
         }

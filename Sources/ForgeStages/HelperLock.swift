@@ -21,7 +21,8 @@ struct HelperLock {
             let item = try Item(json, command: Places(message))
             events.send(HelperEvent.progress(ActionProgress(phase: "resolving \(item.id)")).json)
             let reader = SuiteReader(
-                source: Fetcher(partialDirectory: cache + "/partial"), store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
+                source: Fetcher(partialDirectory: cache + "/partial"), store: store,
+                verifier: SignatureVerifier(scratch: cache + "/tmp"),
                 now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
             let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
             if message["check"]?.bool == true {
@@ -42,7 +43,8 @@ struct HelperLock {
         try store.flush()
         events.send(
             .object([
-                ("event", .string("lock")), ("entries", .array(entries)), ("notes", .array(notes)), ("newer", .array(newer)),
+                ("event", .string("lock")), ("entries", .array(entries)), ("notes", .array(notes)),
+                ("newer", .array(newer)),
             ]))
     }
 
@@ -86,7 +88,8 @@ struct HelperLock {
             }
             guard json["lock"]?.string == "debian" else {
                 throw ForgeError(
-                    .badInput, "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
+                    .badInput,
+                    "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
                     remedy: "lockers: debian")
             }
             self.id = id

@@ -91,7 +91,8 @@ struct MergeStage {
             for entry in layer.entries where entry.isDirectory {
                 if case .symlink(let target)? = shown[entry.path]?.kind {
                     throw ForgeError(
-                        .badInput, "layer \(input.label) has a directory /\(entry.path), which is a link to \(target) below it",
+                        .badInput,
+                        "layer \(input.label) has a directory /\(entry.path), which is a link to \(target) below it",
                         remedy: "put its files where the link points")
                 }
             }

@@ -137,6 +137,7 @@ enum FakeClock {
 
     static func environment(_ offset: String?) -> [(String, String)] {
         guard let offset else { return [] }
-        return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1")]
+        // The clock is wrong, not the times of files, which are what forge and the scripts set.
+        return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1"), ("NO_FAKE_STAT", "1")]
     }
 }

@@ -43,7 +43,8 @@ struct AptComparisonTests {
     static let awkward = [
         "mail-transport-agent-missing exim4", "postfix", "exim4 postfix", "ntpsec chrony", "default-mta", "xfce4",
         "sysvinit-core xfce4", "task-xfce-desktop", "gnome", "kde-standard", "build-essential", "openssh-server",
-        "systemd-sysv cloud-init containerd", "network-manager", "default-jre", "python3-pip", "texlive", "apache2 nginx",
+        "systemd-sysv cloud-init containerd", "network-manager", "default-jre", "python3-pip", "texlive",
+        "apache2 nginx",
         "linux-image-amd64 grub-pc", "linux-image-amd64 grub-efi-amd64", "grub-pc grub-efi-amd64", "dbus-x11",
         "emacs", "vim-gtk3", "libreoffice", "docker.io podman", "iptables nftables", "rsyslog", "mariadb-server",
         "mariadb-server default-mysql-server", "postgresql", "usrmerge", "elogind", "sysvinit-core", "runit-init",
@@ -57,7 +58,9 @@ struct AptTree {
 
     func index() throws -> PackageIndex {
         var index = PackageIndex(architecture: "amd64")
-        for line in String(decoding: try Files.read("\(directory)/etc/sources.list"), as: UTF8.self).split(separator: "\n") {
+        for line in String(decoding: try Files.read("\(directory)/etc/sources.list"), as: UTF8.self).split(
+            separator: "\n")
+        {
             var words = line.split(separator: " ").map(String.init).filter { !$0.hasPrefix("[") }
             guard words.count >= 4, words[0] == "deb" else { continue }
             words.removeFirst()
@@ -104,7 +107,8 @@ struct AptTree {
         let missing: [String] = Set(theirs).subtracting(ours).sorted()
         let extra: [String] = Set(ours).subtracting(theirs).sorted()
         if missing.isEmpty && extra.isEmpty { return (nil, ours.isEmpty) }
-        let text = "apt alone: \(missing.joined(separator: " "))\nforge alone: \(extra.joined(separator: " "))\n"
+        let text =
+            "apt alone: \(missing.joined(separator: " "))\nforge alone: \(extra.joined(separator: " "))\n"
             + "forge says: \(refusal)\napt says: \(apt.status == 0 ? "" : apt.text)"
         return (text, false)
     }

@@ -50,10 +50,12 @@ struct CacheCommand {
 
     private func report(_ damage: [StoreDamage], good: String, remedy: String?) -> ExitCode {
         if session.console.json {
-            session.console.result(JSON.object([("damaged", .array(damage.map { .string($0.description) }))]).description)
+            session.console.result(
+                JSON.object([("damaged", .array(damage.map { .string($0.description) }))]).description)
         } else {
             for item in damage { session.console.result(item.description) }
-            session.console.note(damage.isEmpty ? good : remedy.map { "\(damage.count) damaged; \($0)" } ?? "\(damage.count) dropped")
+            session.console.note(
+                damage.isEmpty ? good : remedy.map { "\(damage.count) damaged; \($0)" } ?? "\(damage.count) dropped")
         }
         return damage.isEmpty ? .done : .verification
     }
