@@ -9,13 +9,11 @@ import Testing
 /// Locks Debian itself from the mirror that FORGE_TEST_MIRROR names (its `debian` and `debian-security` below one URL).
 @Suite(.enabled(if: Shell.variable("FORGE_TEST_MIRROR") != nil), .serialized)
 struct RealLockTests {
-    static let options = """
-        {"suites": ["bookworm", "bookworm-updates", "bookworm-security"], "base": "required",
-         "packages": ["systemd-sysv", "dbus", "cloud-init", "containerd", "runc", "containernetworking-plugins",
-          "openssh-server", "iproute2", "iptables", "nftables", "kmod", "udev", "ca-certificates", "curl", "ethtool",
-          "socat", "conntrack", "ebtables", "ipset", "e2fsprogs", "xfsprogs", "parted", "gdisk", "lvm2", "cryptsetup-bin",
-          "open-iscsi", "nfs-common", "multipath-tools", "chrony", "less", "nano", "procps", "psmisc", "strace", "tcpdump",
-          "jq", "zstd", "xz-utils", "pigz", "rsync", "systemd-resolved", "zsh", "linux-image-amd64"]}
+    static let packages = """
+        systemd-sysv dbus cloud-init containerd runc containernetworking-plugins openssh-server iproute2 iptables nftables \
+        kmod udev ca-certificates curl ethtool socat conntrack ebtables ipset e2fsprogs xfsprogs parted gdisk lvm2 \
+        cryptsetup-bin open-iscsi nfs-common multipath-tools chrony less nano procps psmisc strace tcpdump jq zstd \
+        xz-utils pigz rsync systemd-resolved linux-image-amd64
         """
 
     @Test func aNodeIsLockedAndItsLockIsReadAgain() throws {
@@ -23,8 +21,10 @@ struct RealLockTests {
         let base = try #require(Shell.variable("FORGE_TEST_MIRROR"))
         let mirrors = Mirrors(archives: ["debian": ["\(base)/debian"], "debian-security": ["\(base)/debian-security"]])
         let store = try Store(directory: scratch.path + "/cache")
-        let request = try DebianRequest(
-            options: JSON(parsing: RealLockTests.options, file: "options"), architecture: "amd64")
+        let request = DebianRequest(
+            suites: ["bookworm", "bookworm-updates", "bookworm-security"].map {
+                .init(archive: $0.hasSuffix("security") ? "debian-security" : "debian", suite: $0)
+            }, selection: Selection(packages: RealLockTests.packages.split(separator: " ").map(String.init)))
         let reader = SuiteReader(
             source: Fetcher(partialDirectory: scratch.partial), store: store,
             verifier: SignatureVerifier(scratch: scratch.path + "/tmp"), now: Int64(time(nil)))

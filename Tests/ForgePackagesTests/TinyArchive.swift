@@ -17,7 +17,7 @@ final class TestKeys: Sendable {
     let revoked: Keyring
 
     private init() throws {
-        home = Scratch().path + "-keys"
+        let home = Scratch().path + "-keys"
         try Files.makeDirectories(home)
         chmod(home, 0o700)
         let make = "gpg --homedir \(home) --batch --quiet --pinentry-mode loopback --passphrase ''"
@@ -34,6 +34,7 @@ final class TestKeys: Sendable {
             _ = try Shell.run("gpg --homedir \(home) --batch \(more) --export \(name)@example.org > \(file)")
             return try Keyring(file: file)
         }
+        self.home = home
         good = try export("good")
         expired = try export("expired")
         // The certificate that gpg makes with each key, with the colon in front of its armor removed, revokes it.
@@ -126,6 +127,7 @@ final class TinyArchive {
     var now: Int64 = 1_790_000_100
     var allowsExpired = false
     var keyring: Keyring?
+    var snapshots: [String: String] = [:]
     /// Every URL that was asked for.
     let counter = CountingSource()
 
@@ -136,7 +138,7 @@ final class TinyArchive {
         let reader = SuiteReader(
             source: counter, store: store, verifier: SignatureVerifier(scratch: scratch.path + "/tmp"), now: now,
             allowsExpired: allowsExpired)
-        return DebianLocker(reader: reader, mirrors: Mirrors(archives: ["tiny": [url]]), recipeFolder: scratch.path)
+        return DebianLocker(reader: reader, mirrors: Mirrors(archives: ["tiny": [url]], snapshots: snapshots), recipeFolder: scratch.path)
     }
 
     func request(

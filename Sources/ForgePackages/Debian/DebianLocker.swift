@@ -46,6 +46,7 @@ package struct DebianLocker {
         if let previous, update == .none, previous.request == request.json {
             return Outcome(entry: previous, changes: [], notes: [])
         }
+        try request.check()
         let before = previous?.debian
         try check(update, request: request, previous: before)
         let states = try request.suites.map { try read($0, request: request, previous: before) }
@@ -64,9 +65,8 @@ package struct DebianLocker {
 
         var lock = DebianLock(
             snapshot: "", archives: states.map(\.locked), packages: try packages(solution, in: index))
-        for archive in extra where lock.packages.contains(where: { DebianLocker.isVouched($0, by: archive, before) }) {
-            lock.archives.append(archive)
-        }
+        let used = Set(solution.versions.compactMap { index.versions[Int($0)].origins.first })
+        lock.archives += extra.filter { !$0.origins.isDisjoint(with: used) }.map(\.archive)
         let date = lock.archives.map(\.date).max() ?? 0
         lock.snapshot = request.snapshot ?? HTTPDate.snapshot(date)
         let entry = LockEntry(
@@ -168,14 +168,14 @@ package struct DebianLocker {
     }
 
     /// Adds the indexes of earlier states that have held packages which the archive has dropped since.
-    /// - Returns: Those states.
+    /// - Returns: Those states, and which origins of the index are theirs.
     private func addGone(
         _ held: [Selection.Held], previous: DebianLock?, request: DebianRequest, to index: inout PackageIndex
-    ) throws -> [LockedArchive] {
+    ) throws -> [(archive: LockedArchive, origins: Set<Int32>)] {
         guard let previous else { return [] }
         let gone = try held.filter { try $0.find(in: index) == nil }.map(\.name)
         if gone.isEmpty { return [] }
-        var added: [LockedArchive] = []
+        var added: [(archive: LockedArchive, origins: Set<Int32>)] = []
         for archive in previous.archives {
             let names = previous.packages.filter {
                 gone.contains($0.name) && $0.archive == archive.archive && $0.suite == archive.suite
@@ -190,7 +190,8 @@ package struct DebianLocker {
                     component: item.path.split(separator: "/").first.map(String.init) ?? "", pin: -1)
                 try index.add(text, origin: origin, file: "\(archive.suite)/\(item.path)")
             }
-            added.append(archive)
+            let last = Int32(index.origins.count)
+            added.append((archive, Set((last - Int32(archive.indexes.count))..<last)))
         }
         return added
     }
@@ -210,11 +211,6 @@ package struct DebianLocker {
                 remedy: "name a snapshot service with --snapshot \(archive.archive)=URL, or let them move with --update "
                     + names.joined(separator: " "))
         }
-    }
-
-    private static func isVouched(_ package: LockedPackage, by archive: LockedArchive, _ before: DebianLock?) -> Bool {
-        package.archive == archive.archive && package.suite == archive.suite
-            && before?.packages.contains(package) == true
     }
 
     // MARK: Packages

@@ -56,80 +56,28 @@ package struct DebianRequest: Sendable, Equatable {
         self.snapshot = snapshot
     }
 
-    /// Reads a stage's options: `suites`, `components`, `archives`, `packages`, `base`, `recommends`, `merged-usr`, `pins`
-    /// and `snapshot`; others are of no concern here.
-    /// - Throws: `.badInput` that names the option.
-    package init(options: JSON, architecture: String) throws(ForgeError) {
-        self.architecture = architecture
-        let components = try DebianRequest.texts(options["components"], "components") ?? ["main"]
-        guard let list = options["suites"]?.array, !list.isEmpty else {
-            throw ForgeError(.badInput, "option “suites” is missing or no list", remedy: "name at least one suite")
+    /// Refuses what can't be a suite, a component or an architecture: they become parts of URLs.
+    /// - Throws: `.badInput`.
+    func check() throws(ForgeError) {
+        for suite in suites {
+            for word in [suite.suite] + suite.components + [architecture] where !DebianRequest.isSafe(word) {
+                throw ForgeError(
+                    .badInput, "“\(word)” can't be a suite, a component or an architecture",
+                    remedy: "correct the repositories in the recipe")
+            }
         }
-        suites = []
-        for item in list { suites.append(try DebianRequest.suite(item, components: components)) }
-        archives = [:]
-        for (id, item) in options["archives"]?.object ?? [] {
-            archives[id] = ArchiveSettings(
-                uris: try DebianRequest.texts(item["uris"], "archives.\(id).uris")
-                    ?? item["uri"]?.string.map { [$0] } ?? [],
-                keyring: item["keyring"]?.string, snapshot: item["snapshot"]?.string)
-        }
-        let base = options["base"]?.string ?? BaseSet.required.rawValue
-        guard let base = BaseSet(rawValue: base) else {
-            let known = BaseSet.allCases.map(\.rawValue)
+        if let snapshot, HTTPDate.seconds(snapshot: snapshot) == nil {
             throw ForgeError(
-                .badInput, "option “base” can't be “\(base)”\(Suggestion.hint(for: base, in: known))",
-                details: ["it is one of \(known.joined(separator: ", "))"])
-        }
-        selection = Selection(
-            base: base, packages: try DebianRequest.texts(options["packages"], "packages") ?? [],
-            recommends: options["recommends"]?.bool ?? false, mergedUsr: options["merged-usr"]?.bool ?? true)
-        for item in options["pins"]?.array ?? [] { selection.pins.append(try DebianRequest.pin(item)) }
-        snapshot = options["snapshot"]?.string
-        if let snapshot, snapshot.isEmpty { self.snapshot = nil }
-        if let snapshot = self.snapshot, HTTPDate.seconds(snapshot: snapshot) == nil {
-            throw ForgeError(
-                .badInput, "option “snapshot” can't be “\(snapshot)”", remedy: "write it like 20250520T000000Z, in UTC")
+                .badInput, "“\(snapshot)” can't be the time of a snapshot", remedy: "write it like 20250520T000000Z, in UTC")
         }
     }
 
-    /// `bookworm`, `bookworm-security` (of the archive debian-security), or an object with the fields of `Suite`.
-    private static func suite(_ item: JSON, components: [String]) throws(ForgeError) -> Suite {
-        let name = item.string ?? item["suite"]?.string ?? ""
-        guard !name.isEmpty else { throw ForgeError(.badInput, "option “suites”: an item names no suite") }
-        guard name.utf8.allSatisfy({ isSafe($0) }), !name.contains("..") else {
-            throw ForgeError(.badInput, "option “suites”: “\(name)” can't be a suite")
-        }
-        let archive = item["archive"]?.string ?? (name.hasSuffix("-security") ? "debian-security" : "debian")
-        return Suite(
-            archive: archive, suite: name,
-            components: try texts(item["components"], "suites.components") ?? components,
-            pin: item["pin"]?.int.map { Int($0) })
-    }
-
-    private static func isSafe(_ byte: UInt8) -> Bool {
-        (byte >= 0x30 && byte <= 0x39) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a) || "+-./_~".utf8.contains(byte)
-    }
-
-    private static func pin(_ item: JSON) throws(ForgeError) -> PackagePin {
-        var packages = try texts(item["packages"], "pins.packages") ?? []
-        if let package = item["package"]?.string { packages.append(package) }
-        guard !packages.isEmpty, let priority = item["priority"]?.int else {
-            throw ForgeError(.badInput, "option “pins”: an item needs `package` or `packages`, and `priority`")
-        }
-        return PackagePin(
-            packages: packages, suite: item["suite"]?.string, version: item["version"]?.string, priority: Int(priority))
-    }
-
-    private static func texts(_ json: JSON?, _ name: String) throws(ForgeError) -> [String]? {
-        guard let json, json != .null else { return nil }
-        guard let list = json.array else { throw ForgeError(.badInput, "option “\(name)” is no list") }
-        var out: [String] = []
-        for item in list {
-            guard let text = item.string else { throw ForgeError(.badInput, "option “\(name)” has an item that is no text") }
-            out.append(text)
-        }
-        return out
+    private static func isSafe(_ word: String) -> Bool {
+        !word.isEmpty && !word.contains("..") && !word.hasPrefix("-")
+            && word.utf8.allSatisfy { byte in
+                (byte >= 0x30 && byte <= 0x39) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a)
+                    || "+-./_~".utf8.contains(byte)
+            }
     }
 
     /// What determines the lock. URLs are not in it: the same archive is the same from every mirror.
