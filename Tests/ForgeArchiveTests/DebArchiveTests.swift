@@ -44,7 +44,8 @@ import Testing
 
     @Test func namesAreBytes() throws {
         let archive = try shop.open(
-            shop.package("odd", "mkdir \"$1/d\"; : > \"$1/d/$(printf 'F\\305\\221')\"; : > \"$1/d/$(printf 'a\\377 b')\""))
+            shop.package(
+                "odd", "mkdir \"$1/d\"; : > \"$1/d/$(printf 'F\\305\\221')\"; : > \"$1/d/$(printf 'a\\377 b')\""))
         #expect(archive.tree[ByteString(Array("d/F".utf8) + [0xC5, 0x91])] != nil)
         #expect(archive.tree[ByteString(Array("d/a".utf8) + [0xFF] + Array(" b".utf8))] != nil)
     }
@@ -65,7 +66,10 @@ import Testing
     static let bad: [(name: String, entries: [(TreeEntry, [UInt8])], cause: String)] = [
         ("absolute", [Workshop.file("/etc/passwd", "x")], "absolute"),
         ("dots", [Workshop.file("a/../../etc/passwd", "x")], "leads out"),
-        ("below a link", [Workshop.link("a", "/etc"), Workshop.file("a/passwd", "x")], "below “a”, which is no directory"),
+        (
+            "below a link", [Workshop.link("a", "/etc"), Workshop.file("a/passwd", "x")],
+            "below “a”, which is no directory"
+        ),
         ("below a file", [Workshop.file("a", "x"), Workshop.file("a/b", "x")], "below “a”"),
         ("link over files", [Workshop.file("a/b", "x"), Workshop.link("a", "/etc")], "no directory"),
         ("twice", [Workshop.file("a", "x"), Workshop.file("a", "y")], "twice"),
