@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -108,7 +109,15 @@ static int run_program(void *argument) {
     if (chdir(request->directory) != 0) fail(reports, FORGE_AT_DIRECTORY, 0);
     set_limits();
     unblock_signals();
-    execve(request->path, request->arguments, request->environment);
+    /* A program that this process has just written may still be open for writing in a child that another thread is
+       starting, until that child's exec. */
+    for (int attempt = 0; attempt < 50; attempt++) {
+        execve(request->path, request->arguments, request->environment);
+        if (errno != ETXTBSY) break;
+        struct timespec pause = {0, 2000000};
+        nanosleep(&pause, NULL);
+        errno = ETXTBSY;
+    }
     fail(reports, FORGE_AT_EXEC, 0);
 }
 

@@ -48,7 +48,8 @@ package struct ArArchive: Sendable {
     }
 
     /// Up to `count` bytes at an offset; fewer at the end of the file.
-    static func read(_ descriptor: Int32, _ count: Int, at offset: Int64, _ name: String) throws(ForgeError) -> [UInt8] {
+    static func read(_ descriptor: Int32, _ count: Int, at offset: Int64, _ name: String) throws(ForgeError) -> [UInt8]
+    {
         var bytes = [UInt8](repeating: 0, count: count)
         var have = 0
         while have < count {

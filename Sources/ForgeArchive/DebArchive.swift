@@ -39,12 +39,15 @@ package struct DebArchive: Sendable {
         let file = try FileDescriptor(opening: path)
         let outer = try ArArchive(descriptor: file.raw, name: name)
         guard let version = outer.members.first, version.name == "debian-binary",
-            try ArArchive.read(file.raw, Int(min(version.size, 4)), at: version.offset, name).starts(with: Array("2.".utf8))
+            try ArArchive.read(file.raw, Int(min(version.size, 4)), at: version.offset, name).starts(
+                with: Array("2.".utf8))
         else { throw Archive.fault(name, "not a Debian package of format 2") }
         let raw = file.raw
         func member(_ prefix: String) throws(ForgeError) -> ArArchive.Member {
             let found = outer.members.filter { $0.name.hasPrefix(prefix) }
-            guard found.count == 1 else { throw Archive.fault(name, "\(found.count) members named \(prefix)*, not one") }
+            guard found.count == 1 else {
+                throw Archive.fault(name, "\(found.count) members named \(prefix)*, not one")
+            }
             return found[0]
         }
         let (inner, data) = (try member("control.tar"), try member("data.tar"))

@@ -134,7 +134,9 @@ private struct TarReading {
         case S_IFREG: return .file(try put(entry, path, reader))
         case S_IFDIR: return .directory
         case S_IFLNK:
-            guard let text = archive_entry_symlink(entry), text.pointee != 0 else { throw fault(path, "a link to nothing") }
+            guard let text = archive_entry_symlink(entry), text.pointee != 0 else {
+                throw fault(path, "a link to nothing")
+            }
             let target = ByteString(bytes(of: text))
             guard target.bytes.count <= limits.nameBytes else { throw fault(path, "a link target that is too long") }
             return .symlink(target)
@@ -175,7 +177,8 @@ private struct TarReading {
         var size = 0
         while archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK, let text = name {
             found.append(
-                Xattr(name: ByteString(bytes(of: text)), value: Array(UnsafeRawBufferPointer(start: value, count: size))))
+                Xattr(
+                    name: ByteString(bytes(of: text)), value: Array(UnsafeRawBufferPointer(start: value, count: size))))
         }
         return found
     }

@@ -15,7 +15,8 @@ struct TarHeader {
     static func bytes(of entry: TreeEntry, time: Int64) -> [UInt8] {
         var made = TarHeader()
         let isDirectory = entry.isDirectory
-        let name = entry.path.bytes.isEmpty ? Array("./".utf8) : entry.path.bytes + (isDirectory ? [UInt8(ascii: "/")] : [])
+        let name =
+            entry.path.bytes.isEmpty ? Array("./".utf8) : entry.path.bytes + (isDirectory ? [UInt8(ascii: "/")] : [])
         made.name(name)
         made.number(UInt64(entry.mode), at: 100, digits: 7)
         made.number(UInt64(entry.uid), at: 108, digits: 7, key: "uid")

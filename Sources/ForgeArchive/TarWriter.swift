@@ -105,7 +105,8 @@ private final class CompressedFile {
         }
         guard count == digest.size else {
             throw ForgeError(
-                .io, "object \(digest) has \(count) bytes in \(file)", remedy: "run `forge cache repair` and build again")
+                .io, "object \(digest) has \(count) bytes in \(file)",
+                remedy: "run `forge cache repair` and build again")
         }
     }
 

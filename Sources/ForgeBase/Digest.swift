@@ -42,16 +42,70 @@ package struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
         self.init(hex: text[..<slash], size: size)
     }
 
+    /// A digest from the bytes of its written form; nil for anything but what ``write(to:)`` gives. Not generic, because
+    /// manifests hold tens of thousands.
+    package init?(written field: ArraySlice<UInt8>) {
+        guard field.count >= 66, field[field.startIndex + 64] == UInt8(ascii: "/") else { return nil }
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        for i in 0..<64 {
+            let value: UInt8
+            switch field[field.startIndex + i] {
+            case let digit where digit >= UInt8(ascii: "0") && digit <= UInt8(ascii: "9"):
+                value = digit - UInt8(ascii: "0")
+            case let digit where digit >= UInt8(ascii: "a") && digit <= UInt8(ascii: "f"):
+                value = digit - UInt8(ascii: "a") + 10
+            default: return nil
+            }
+            switch i >> 4 {
+            case 0: words.0 = words.0 << 4 | UInt64(value)
+            case 1: words.1 = words.1 << 4 | UInt64(value)
+            case 2: words.2 = words.2 << 4 | UInt64(value)
+            default: words.3 = words.3 << 4 | UInt64(value)
+            }
+        }
+        let digits = field[(field.startIndex + 65)...]
+        guard digits.count <= 18, digits.first != UInt8(ascii: "0") || digits.count == 1 else { return nil }
+        var size: Int64 = 0
+        for digit in digits {
+            guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+            size = size * 10 + Int64(digit - UInt8(ascii: "0"))
+        }
+        (a, b, c, d) = words
+        self.size = size
+    }
+
+    /// Appends the written form, `<64 hex digits>/<size>`.
+    package func write(to out: inout [UInt8]) {
+        for word in [a, b, c, d] {
+            for shift in stride(from: UInt64(60), through: 0, by: -4) {
+                let nibble = UInt8(truncatingIfNeeded: word >> shift) & 15
+                out.append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") - 10 + nibble)
+            }
+        }
+        out.append(UInt8(ascii: "/"))
+        out += String(size).utf8
+    }
+
     /// The 32 bytes of the SHA-256.
     package var hash: [UInt8] {
-        [a, b, c, d].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) } }
+        [UInt8](unsafeUninitializedCapacity: 32) { space, count in
+            for (i, word) in [a, b, c, d].enumerated() {
+                for j in 0..<8 { space[8 * i + j] = UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64(j))) }
+            }
+            count = 32
+        }
     }
 
     /// The SHA-256 as 64 lower-case hexadecimal digits.
-    package var hex: String { Hex.encode(hash) }
+    package var hex: String { String(description.prefix(64)) }
 
     /// The written form, `<64 hex digits>/<size>`.
-    package var description: String { "\(hex)/\(size)" }
+    package var description: String {
+        var out: [UInt8] = []
+        out.reserveCapacity(80)
+        write(to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
 
     /// Order by hash, then by size.
     package static func < (lhs: Digest, rhs: Digest) -> Bool {

@@ -16,7 +16,7 @@ struct SourceTree {
     /// Leftovers of editors and systems, which git ignores in most projects and which no image wants.
     static func isLeftover(_ name: ByteString) -> Bool {
         let text = name.description
-        return text == ".git" || text == ".gitkeep" || text == ".DS_Store" || text.hasSuffix("~")
+        return [".git", ".gitkeep", ".keep", ".DS_Store"].contains(text) || text.hasSuffix("~")
             || (text.hasPrefix(".") && text.hasSuffix(".swp"))
     }
 

@@ -177,6 +177,46 @@ struct Expander {
     }
 }
 
+extension Expander {
+    /// Warns of parameters that nothing in a recipe asks for, whichever way its conditions go.
+    func warnUnused(in recipe: YAMLNode) {
+        var used: Set<String> = []
+        Expander.names(in: recipe, to: &used)
+        for parameter in parameters where !used.contains(parameter.name) {
+            faults.warn("parameter “\(parameter.name)” is used nowhere", at: parameter.location)
+        }
+    }
+
+    /// The names in `${…}` and in the conditions of a tree.
+    private static func names(in node: YAMLNode, to names: inout Set<String>) {
+        switch node.content {
+        case .null, .bool, .int: return
+        case .string(let text): self.names(in: text, to: &names)
+        case .sequence(let items): for item in items { self.names(in: item, to: &names) }
+        case .mapping(let entries):
+            for entry in entries {
+                self.names(in: entry.key, to: &names)
+                self.names(in: entry.value, to: &names)
+                if entry.key == "when", case .mapping(let condition) = entry.value.content {
+                    names.formUnion(condition.map(\.key))
+                }
+            }
+        }
+    }
+
+    private static func names(in text: String, to names: inout Set<String>) {
+        var rest = Array(text.utf8)[...]
+        while let start = rest.firstIndex(of: UInt8(ascii: "{")),
+            let end = rest[start...].firstIndex(of: UInt8(ascii: "}"))
+        {
+            if rest[..<start].last == UInt8(ascii: "$") {
+                names.insert(String(decoding: rest[(start + 1)..<end], as: UTF8.self))
+            }
+            rest = rest[(start + 1)...]
+        }
+    }
+}
+
 /// Reads the parameters of a recipe and their values.
 struct ParameterReader {
     let faults: Faults

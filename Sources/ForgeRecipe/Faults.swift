@@ -54,7 +54,8 @@ final class Fields {
     let location: SourceLocation
     let faults: Faults
     private let entries: [YAMLEntry]
-    private var known: Set<String> = []
+    /// With repeats; hashing would cost more than the few comparisons.
+    private var known: [String] = []
 
     /// Nil, with a fault, if the node is no mapping.
     init?(_ node: YAMLNode, _ what: String, _ faults: Faults) {
@@ -70,7 +71,7 @@ final class Fields {
 
     /// The value of a key, and where the key is; nil if it is not given.
     func entry(_ key: String) -> YAMLEntry? {
-        known.insert(key)
+        known.append(key)
         return entries.first { $0.key == key }
     }
 
@@ -168,9 +169,10 @@ final class Fields {
     func finish() {
         for entry in entries where !known.contains(entry.key) {
             let hint = Suggestion.hint(for: entry.key, in: known)
+            let names = Set(known).sorted { $0.precedes($1) }
             faults.add(
                 "unknown key “\(entry.key)” in \(what)\(hint)", at: entry.keyLocation,
-                remedy: "known keys: \(known.sorted { $0.precedes($1) }.joined(separator: ", "))")
+                remedy: "known keys: \(names.joined(separator: ", "))")
         }
     }
 }

@@ -51,6 +51,7 @@ struct RecipeReader {
         ).tests(fields.list("tests"))
         fields.finish()
         graph.warnUnused(stages, artifacts)
+        expander.warnUnused(in: node)
         return Recipe(
             name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,
             parameters: parameters,

@@ -19,7 +19,7 @@ package enum RecipeReference {
 
     private static func section(_ stage: StageDefinition) -> String {
         var text = "### \(stage.name)\n\n\(stage.summary)\n"
-        if !stage.description.isEmpty { text += "\n\(trimmed(stage.description))\n" }
+        if !stage.description.isEmpty { text += "\n\(escaped(trimmed(stage.description)))\n" }
         let place =
             switch stage.run {
             case .script: "A script in build root `\(stage.buildRoot ?? "")`"
@@ -50,7 +50,8 @@ package enum RecipeReference {
     /// An option and the fields inside it.
     private static func rows(_ option: OptionDefinition, prefix: String) -> String {
         let name = prefix + option.name
-        let value = option.required ? "**required**" : option.defaultValue.map { "`\(cell(shortened($0)))`" } ?? "—"
+        let value =
+            option.required ? "**required**" : option.defaultValue.map { cell("`\(shortened($0))`") } ?? "—"
         var text = "| `\(name)` | \(cell(words(option.type))) | \(value) | \(cell(option.summary)) |\n"
         for field in nested(option.type) { text += rows(field, prefix: "\(name)\(mark(option.type)).") }
         return text
@@ -96,9 +97,20 @@ package enum RecipeReference {
         return text.count > 120 ? text.prefix(119) + "…" : text
     }
 
+    /// Text whose `<` opens no HTML, outside of code.
+    private static func escaped(_ text: String) -> String {
+        var code = false
+        var out = ""
+        for character in text {
+            if character == "`" { code.toggle() }
+            if character == "<", !code { out += "&lt;" } else { out.append(character) }
+        }
+        return out
+    }
+
     /// Text that can stand in a cell of a table.
     private static func cell(_ text: String) -> String {
-        trimmed(text).split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
+        escaped(trimmed(text)).split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
             .split(separator: "\n").joined(separator: " ")
     }
 

@@ -77,7 +77,7 @@ package final class StageCatalog {
     /// - Throws: the faults of their files, or an error that names a circle.
     package func buildRoots(for recipe: Recipe) throws -> [(name: String, recipe: Recipe)] {
         var done: [(name: String, recipe: Recipe)] = []
-        try addBuildRoots(for: recipe, chain: [], to: &done)
+        try including(recipe.directory + "/stages").addBuildRoots(for: recipe, chain: [], to: &done)
         return done
     }
 

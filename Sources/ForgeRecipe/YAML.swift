@@ -220,6 +220,7 @@ private struct YAMLComposer: ~Copyable {
 
     private mutating func mapping(depth: Int) throws(ForgeError) -> YAMLNode.Content {
         var entries: [YAMLEntry] = []
+        // Most mappings are so small that comparing beats hashing; large ones must not take quadratic time.
         var lines: [String: Int] = [:]
         while true {
             let event = try events.next()
@@ -231,12 +232,17 @@ private struct YAMLComposer: ~Copyable {
             }
             if event.tagged { faults.append(ForgeError(.badInput, "YAML tags are not supported", at: event.location)) }
             let value = try node(try events.next(), depth: depth + 1)
-            if let line = lines[key] {
+            if entries.count == 16 {
+                for entry in entries { lines[entry.key] = entry.keyLocation.line }
+            }
+            let earlier =
+                entries.count < 16 ? entries.first { $0.key == key }?.keyLocation.line : lines[key]
+            if let line = earlier {
                 faults.append(
                     ForgeError(.badInput, "“\(key)” is already given in line \(line)", at: event.location))
                 continue
             }
-            lines[key] = event.location.line
+            if entries.count >= 16 { lines[key] = event.location.line }
             entries.append(YAMLEntry(key: key, keyLocation: event.location, value: value))
         }
     }

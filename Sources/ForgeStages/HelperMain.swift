@@ -70,6 +70,7 @@ package enum HelperMain {
             store: store, scratch: request.scratch,
             inputs: request.inputs.map { .init(name: $0.name, label: $0.label, kind: $0.kind, digest: $0.digest) },
             options: request.options, epoch: request.epoch, architecture: request.architecture, jobs: request.jobs,
+            clockOffset: request.clockOffset,
             progress: { done, total, unit, phase in
                 events.send(HelperEvent.progress(ActionProgress(phase: phase, done: done, total: total, unit: unit)).json)
             },
@@ -135,15 +136,11 @@ enum Builtins {
     private static func packages(_ request: HelperRequest, _ context: StageContext) throws -> StageResult {
         guard let digest = request.locked else { throw ForgeError(.bug, "\(request.action) has no lock") }
         let entry = try LockEntry(json: try JSON(parsing: try context.store.read(digest), file: "lock"))
-        // The stage puts what it is given over what the recipe says; this host's apt sources stand behind both.
-        let known = DebianOptions.mirrors(request.options)
-        let places = DebianPackages.Places(
-            mirrors: known.archives.map { ($0.key, $0.value) }.filter { place in
-                !request.mirrors.contains { $0.0 == place.0 }
-            } + request.mirrors,
-            snapshots: known.snapshots.map { ($0.key, [$0.value]) }.filter { place in
-                !request.snapshots.contains { $0.0 == place.0 }
-            } + request.snapshots)
-        return try DebianPackages(context, locked: entry, places: places).run()
+        let given = Mirrors(
+            archives: Dictionary(request.mirrors) { $1 },
+            snapshots: Dictionary(request.snapshots) { $1 }.compactMapValues(\.first))
+        // What is given here and now goes over what the recipe says; this host's apt sources stand behind both.
+        let mirrors = DebianOptions.mirrors(request.options).overridden(by: given)
+        return try DebianPackages(context, locked: entry, mirrors: mirrors).run()
     }
 }

@@ -31,6 +31,8 @@ package struct StageContext: Sendable {
     package let architecture: String
     /// Threads to use at most. No output depends on it.
     package let jobs: Int
+    /// By how much the clock of programs is wrong on purpose; for tests of reproducibility.
+    package let clockOffset: String?
     /// Called now and then with how far the stage is: done, total, unit, what.
     package let progress: @Sendable (Int64, Int64, String, String) -> Void
     /// Called with every piece of text for the action's log.
@@ -38,6 +40,7 @@ package struct StageContext: Sendable {
 
     package init(
         store: Store, scratch: String, inputs: [Input], options: JSON, epoch: Int64, architecture: String, jobs: Int,
+        clockOffset: String? = nil,
         progress: @escaping @Sendable (Int64, Int64, String, String) -> Void = { _, _, _, _ in },
         log: @escaping @Sendable ([UInt8]) -> Void = { _ in }
     ) {
@@ -48,6 +51,7 @@ package struct StageContext: Sendable {
         self.epoch = epoch
         self.architecture = architecture
         self.jobs = jobs
+        self.clockOffset = clockOffset
         self.progress = progress
         self.log = log
     }

@@ -135,7 +135,7 @@ extension TreeEntry {
         case .directory, .fifo: break
         case .file(let digest):
             out.append(UInt8(ascii: " "))
-            out += digest.description.utf8
+            digest.write(to: &out)
         case .symlink(let target):
             out.append(UInt8(ascii: " "))
             TreeFormat.escape(target.bytes, to: &out)
@@ -202,8 +202,7 @@ extension TreeEntry {
         case UInt8(ascii: "d"): kind = .directory
         case UInt8(ascii: "p"): kind = .fifo
         case UInt8(ascii: "f"):
-            let text = String(decoding: fields[5], as: UTF8.self)
-            guard let digest = Digest(text), digest.description == text else { return nil }
+            guard let digest = Digest(written: fields[5]) else { return nil }
             kind = .file(digest)
         case UInt8(ascii: "l"):
             guard let target = TreeFormat.unescape(fields[5]) else { return nil }

@@ -172,8 +172,12 @@ final class FetchServer: Sendable {
             var rest = reply.cutAfter.map { body.prefix($0) } ?? body
             while !rest.isEmpty {
                 let piece = rest.prefix(4096)
-                guard FetchServer.write(fd, piece) else { return false }
+                // Counted first: when the client has the bytes, a test may already look at the number.
                 state.withLock { $0.sent[request.path, default: 0] += piece.count }
+                guard FetchServer.write(fd, piece) else {
+                    state.withLock { $0.sent[request.path, default: 0] -= piece.count }
+                    return false
+                }
                 rest = rest.dropFirst(piece.count)
                 usleep(reply.pace * 1000)
             }

@@ -128,7 +128,7 @@ import Testing
         #expect(
             error?.description == """
                 cannot download 2 files: a 1.0 (amd64), b 2:3.4-1 (all)
-                  the lock was made on 2026-11-20
+                  the lock is of 2026-11-20
                   a 1.0 (amd64):
                     \(mirror.url)/0: HTTP status 404 (not there)
                     \(snapshot.url)/0 (snapshot): HTTP status 404 (not there)

@@ -36,6 +36,45 @@ import Testing
             ])
     }
 
+    @Test func whatReachesNothingIsWarnedOf() throws {
+        let project = try Project()
+        let text = try #require(
+            Project.recipe.replacing(
+                first: "stages:\n",
+                with:
+                    "  spare: {type: string, default: x}\nstages:\n  other: {stage: squashfs, inputs: {tree: over.tree}}\n"
+                    + "  over: {stage: rootfs, inputs: {packages: packages.packages}}\n"))
+        #expect(
+            try project.load(text).warnings.map(\.description) == [
+                "recipes/node/recipe.yaml:11:3: stage “other” reaches no artifact, so it is not built",
+                "recipes/node/recipe.yaml:12:3: stage “over” reaches no artifact, so it is not built",
+                "recipes/node/recipe.yaml:9:3: parameter “spare” is used nowhere",
+            ])
+    }
+
+    @Test func parameterKeepsItsTypeAloneAndIsTextWithin() throws {
+        let project = try Project()
+        let text = try #require(
+            Project.recipe.replacing(first: "hostname: node-${suite}", with: "hostname: l${level}-${debug}-x"))
+        #expect(try project.load(text).stage("base")?.options["hostname"] == .string("l19-false-x"))
+        #expect(try project.load(text, set: [("level", "7")]).stage("image")?.options["level"] == .int(7))
+    }
+
+    @Test func wrongValuesOfParametersAreRefused() throws {
+        let project = try Project()
+        let set = [("suit", "trixie"), ("suite", "sid"), ("level", "high"), ("debug", "yes")]
+        #expect(
+            try project.faults(Project.recipe, set: set) == [
+                "--set suit=trixie: the recipe has no parameter “suit”; did you mean “suite”?\n"
+                    + "  → parameters: suite, level, debug",
+                "recipes/node/recipe.yaml:6:3: --set suite=sid: parameter “suite” must be one of bookworm, trixie, "
+                    + "not “sid”",
+                "recipes/node/recipe.yaml:7:3: --set level=high: parameter “level” must be an integer, not “high”",
+                "recipes/node/recipe.yaml:8:3: --set debug=yes: parameter “debug” must be true or false, not “yes”\n"
+                    + "  → write true",
+            ])
+    }
+
     @Test func parametersChooseStagesItemsAndArtifacts() throws {
         let recipe = try Project().load(Project.recipe, set: [("debug", "true"), ("suite", "trixie")])
         #expect(recipe.artifacts.map(\.path) == ["node-trixie.squashfs", "debug.squashfs"])

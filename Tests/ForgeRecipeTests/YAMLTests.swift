@@ -70,6 +70,10 @@ import Testing
             fault("a: 1\n---\nb: 2\n")
                 == "a.yaml:2:1: more than one YAML document in the file\n  → remove the `---` line and what follows it")
         #expect(fault("a: 1\nb: 2\na: 3\nb: 4\n")?.split(separator: "\n").count == 2)
+        let many = (0..<40).map { "k\($0): x\n" }.joined()
+        for key in [0, 15, 16, 17, 39] {
+            #expect(fault(many + "k\(key): y\n") == "a.yaml:41:1: “k\(key)” is already given in line \(key + 1)")
+        }
         #expect(fault("? [a]\n: b\n") == "a.yaml:1:3: the key of a mapping must be a word")
         #expect(fault("!x y: z\n")?.hasPrefix("a.yaml:1:1: YAML tags are not supported") == true)
         #expect(fault("a: !!int \"3\"")?.hasPrefix("a.yaml:1:4: YAML tags are not supported") == true)

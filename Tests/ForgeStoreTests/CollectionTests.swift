@@ -129,6 +129,7 @@ import Testing
             try Files.write(path, bytes)
             #expect(throws: ForgeError.self) { try store.read(large, verify: true) }
         case .truncatedFile:
+            chmod(path, 0o644)
             #expect(truncate(path, 40_000) == 0)
             let error = #expect(throws: ForgeError.self) { try store.read(large) }
             #expect(error?.description.contains(large.hex) == true && error?.description.contains(path) == true)
@@ -178,7 +179,9 @@ import Testing
     @Test func aFullDiskIsAnErrorAndLeavesNothing() throws {
         // A tmpfs would need root; a limit on the size of files of this process would hit the other tests.
         guard Files.exists("/dev/full") else { return }
-        let store = try TestSpace().store()
+        let space = try TestSpace()
+        defer { withExtendedLifetime(space) {} }
+        let store = try space.store()
         let digest = try store.put([UInt8](repeating: 5, count: 100_000))
         let full = try FileDescriptor(opening: "/dev/full", flags: O_WRONLY)
         let error = #expect(throws: ForgeError.self) { try store.write(digest, to: full) }

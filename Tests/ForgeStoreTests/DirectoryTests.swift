@@ -109,7 +109,8 @@ import Testing
     }
 
     @Test func aMissingObjectIsNamed() throws {
-        let (space, store) = (try TestSpace(), try TestSpace().store())
+        let space = try TestSpace()
+        let store = try space.store()
         let absent = Digest.of([UInt8](repeating: 1, count: 40_000))
         let tree = try Tree(Tree.empty.entries + [TreeEntry("f", .file(absent), mode: 0o644)])
         let error = #expect(throws: ForgeError.self) {

@@ -89,6 +89,20 @@ import Testing
         #expect(try store.lookup(key) == nil)
     }
 
+    /// The page people read shows the tables that there are.
+    @Test func readmeShowsTheSchema() throws {
+        let readme = Files.parent(of: #filePath) + "/../../cache/README.md"
+        func words(_ text: String) -> String {
+            let lines = text.split(separator: "\n").filter { !$0.hasPrefix("--") && !$0.hasPrefix("CREATE INDEX") }
+            let line = lines.joined(separator: " ").split(separator: " ").joined(separator: " ")
+            return line.split(separator: "( ", omittingEmptySubsequences: false).joined(separator: "(")
+        }
+        let text = String(decoding: try Files.read(readme), as: UTF8.self)
+        let shown = try #require(text.split(separator: "```sql\n").last?.split(separator: "```").first)
+        #expect(words(String(shown)) == words(Schema.versions.joined(separator: "\n")))
+        #expect(text.contains("`PRAGMA user_version` is \(Schema.versions.count)."))
+    }
+
     // MARK: Memos
 
     @Test func memosAreSeenAtOnceAndByLaterProcesses() throws {

@@ -40,6 +40,3 @@ struct Dice: RandomNumberGenerator {
 
     mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
 }
-
-/// The fault that tests make.
-let planned = ForgeError(.interrupted, "planned")

@@ -87,6 +87,10 @@ import Testing
 
     @Test(arguments: kinds) func signalsAndLimitsStartAfresh(_ kind: Namespaces) throws {
         signal(SIGUSR2, SIG_IGN)
+        var core = rlimit()
+        getrlimit(Int32(RLIMIT_CORE.rawValue), &core)
+        core.rlim_cur = core.rlim_max
+        setrlimit(Int32(RLIMIT_CORE.rawValue), &core)
         let text = String(
             decoding: try shell("cat /proc/self/status | grep -E '^Sig(Blk|Ign|Cgt)'; umask; ulimit -c", kind).run()
                 .output,
@@ -142,7 +146,7 @@ import Testing
 
     @Test(arguments: kinds) func whatIsLeftInTheBackgroundDiesAndHoldsNothingUp(_ kind: Namespaces) throws {
         let sleep = uniqueSleep()
-        let (report, output) = try shell("sleep \(sleep) & echo done", kind).run(timeoutSeconds: 30)
+        let (report, output) = try shell("sleep \(sleep) & sleep 0.2; echo done", kind).run(timeoutSeconds: 30)
         #expect(report.succeeded)
         #expect(output == Array("done\n".utf8))
         #expect(try eventually { try processes(with: "sleep\0\(sleep)").isEmpty })

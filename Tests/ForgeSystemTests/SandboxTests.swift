@@ -161,6 +161,18 @@ import Testing
         #expect(try processes(with: "sleep\0\(sleep)").isEmpty)
     }
 
+    @Test(arguments: Person.able) func theNetworkIsThereOnlyWhereItIsAskedFor(_ person: Person) throws {
+        func networkName(_ options: [String]) throws -> String {
+            let words = ["lower=\(lower)", "scratch=\(scratch)", "ro=/usr:/usr"] + options
+            let program = ["/bin/sh", "-c", "readlink /proc/self/ns/net"]
+            return try lab.probe(person, ["network", Lab.probe, "sandbox"] + words + ["--"] + program).text
+        }
+        let host = String(decoding: try Command("readlink", ["/proc/self/ns/net"]).run().output, as: UTF8.self)
+        #expect(try networkName(["network"]) == host)
+        let own = try networkName([])
+        #expect(own.hasPrefix("net:[") && own != host)
+    }
+
     @Test func statusesAndMissingProgramsAreTold() throws {
         #expect(try run(.me, "kill -9 $$").code == 137)
         #expect(try run(.me, "exit 255").code == 255)

@@ -9,8 +9,10 @@ extension LockedArchive {
     /// before it: so a quarter of a day later first, then a day later.
     func snapshotBases(mirrors: Mirrors, store: any ObjectStore) -> [String] {
         guard let service = mirrors.snapshots[archive] ?? ownService(store: store) else { return [] }
-        return [date + 6 * 3600, date + 30 * 3600, date].map {
-            service.replacing("@SNAPSHOTID@", with: HTTPDate.snapshot($0))
+        return [date + 6 * 3600, date + 30 * 3600, date].map(HTTPDate.snapshot).map { time in
+            // Without a mark, the time is the next part of the path.
+            service.contains("@SNAPSHOTID@")
+                ? service.replacing("@SNAPSHOTID@", with: time) : FetchURL.join(service, time)
         }
     }
 

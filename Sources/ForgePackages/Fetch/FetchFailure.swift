@@ -12,7 +12,7 @@ extension FetchFailure {
         let gone = failures.filter(\.isGone)
         var error = ForgeError(wrong ? .verification : .network, message(failures))
         if let lockedOn, failures.contains(where: { $0.digest != nil }) {
-            error.details.append("the lock was made on \(lockedOn)")
+            error.details.append("the lock is of \(lockedOn)")
         }
         // The gravest first, so that the list's end cuts off what matters least.
         let ordered = failures.filter(\.isWrongBytes) + failures.filter { !$0.isWrongBytes }

@@ -70,8 +70,16 @@ struct DebPackage: Sendable {
     let depends: [[PackageRelation]]
     let provides: [PackageRelation]
     let replaces: [PackageRelation]
-    /// Absolute paths of configuration files, as the package lists them.
-    let conffiles: [ByteString]
+    /// Configuration files, as the package lists them.
+    let conffiles: [Conffile]
+
+    /// A line of the control archive's `conffiles`.
+    struct Conffile: Sendable {
+        /// Absolute.
+        var path: ByteString
+        /// `remove-on-upgrade`: the package no longer has it.
+        var isObsolete: Bool
+    }
 
     /// Where a script of a name is; nil if the package has none.
     func script(_ name: String) -> DebArchive.ControlFile? { controlFiles.first { $0.name == name } }
@@ -105,11 +113,13 @@ struct DebPackage: Sendable {
         conffiles = try DebPackage.conffiles(controlFiles, store)
     }
 
-    private static func conffiles(_ files: [DebArchive.ControlFile], _ store: Store) throws -> [ByteString] {
+    private static func conffiles(_ files: [DebArchive.ControlFile], _ store: Store) throws -> [Conffile] {
         guard let list = files.first(where: { $0.name == "conffiles" }) else { return [] }
+        let mark = Array("remove-on-upgrade ".utf8)
         return try store.read(list.digest).split(separator: UInt8(ascii: "\n")).compactMap { line in
-            // `remove-on-upgrade /path` names a file that the package no longer has.
-            line.first == UInt8(ascii: "/") ? ByteString(line) : nil
+            let isObsolete = line.starts(with: mark)
+            let path = isObsolete ? line.dropFirst(mark.count) : line
+            return path.first == UInt8(ascii: "/") ? Conffile(path: ByteString(path), isObsolete: isObsolete) : nil
         }
     }
 

@@ -68,7 +68,10 @@ struct Dpkg {
         text += "Status: install ok unpacked\n".utf8
         if !package.conffiles.isEmpty {
             text += "Conffiles:\n".utf8
-            for file in package.conffiles { text += [UInt8(ascii: " ")] + file.bytes + Array(" newconffile\n".utf8) }
+            for file in package.conffiles {
+                text += [UInt8(ascii: " ")] + file.path.bytes
+                text += (file.isObsolete ? " newconffile remove-on-upgrade\n" : " newconffile\n").utf8
+            }
         }
         return text + [UInt8(ascii: "\n")]
     }

@@ -47,11 +47,10 @@ final class FilePlacement {
         try readOverrides()
         var shipped: [ByteString] = []
         for index in indices {
-            let conffiles = Set(packages[index].conffiles)
+            let conffiles = Set(packages[index].conffiles.filter { !$0.isObsolete }.map(\.path))
             for entry in packages[index].tree.entries where !entry.path.bytes.isEmpty {
                 let path = ByteString([UInt8(ascii: "/")] + entry.path.bytes)
-                let way = entry.isDirectory || entry.mode == 0o777
-                if filter.skips(path, keepsWay: way && isDirectoryOrLink(entry)) { continue }
+                if filter.skips(path, keepsWay: isDirectoryOrLink(entry)) { continue }
                 try place(entry, path, of: index, isConffile: conffiles.contains(path))
                 shipped.append(path)
             }
@@ -204,7 +203,9 @@ final class FilePlacement {
             guard fields.count == 4, let mode = UInt32(fields[2], radix: 8),
                 let uid = try Accounts.id(String(fields[0]), in: "etc/passwd", of: root),
                 let gid = try Accounts.id(String(fields[1]), in: "etc/group", of: root)
-            else { throw ForgeError(.stageFailed, "/var/lib/dpkg/statoverride has a line that dpkg can't read: \(line)") }
+            else {
+                throw ForgeError(.stageFailed, "/var/lib/dpkg/statoverride has a line that dpkg can't read: \(line)")
+            }
             overrides[ByteString(fields[3].utf8)] = (uid, gid, mode & 0o7777)
         }
     }

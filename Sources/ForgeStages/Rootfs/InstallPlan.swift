@@ -2,42 +2,44 @@ import ForgeBase
 
 /// In which order packages are put into a root file system.
 ///
-/// Phase 0 is everything essential with what it depends on: its files are there before any script runs, because its
-/// scripts need each other's programs. The rest is phase 1, unless a preinst script pre-depends on something that must
-/// be configured first.
+/// The first phase is everything essential with what it depends on: its files are there before any script runs, because
+/// its scripts need each other's programs. The last phase is the rest, as late as it can be, so that scripts find the
+/// programs of packages they don't name (systemd's, above all), as they do when apt unpacks everything before it
+/// configures anything. Between them are packages that must be configured before the preinst script of another runs.
 struct InstallPlan: Sendable {
     /// Indexes into `packages`, each phase in an order in which a package follows what it depends on.
     let phases: [[Int]]
 
     init(_ packages: [DebPackage]) throws(ForgeError) {
         let graph = DependencyGraph(packages)
-        let count = packages.count
-        var phase = [Int](repeating: 1, count: count)
-        for index in graph.closure(of: packages.indices.filter { packages[$0].isEssential }) { phase[index] = 0 }
-        // Raise phases until every rule holds. Cycles would raise forever: more phases than packages is one.
+        let essential = graph.closure(of: packages.indices.filter { packages[$0].isEssential })
+        // How many phases must follow that of a package; raised until every rule holds. Cycles would raise forever:
+        // more phases than packages is one.
+        var following = [Int](repeating: 0, count: packages.count)
         var changed = true
+        func raise(_ index: Int, to least: Int, for cause: Int) throws(ForgeError) {
+            guard !essential.contains(index), following[index] < least else { return }
+            guard least <= packages.count else {
+                throw ForgeError(
+                    .badInput, "\(packages[cause].name) pre-depends on itself through other packages",
+                    remedy: "this is a fault of the archive; pin other versions or leave the package out")
+            }
+            following[index] = least
+            changed = true
+        }
         while changed {
             changed = false
-            for index in 0..<count where phase[index] > 0 {
-                var least = phase[index]
-                for other in graph.depends[index] { least = max(least, phase[other]) }
-                if packages[index].script("preinst") != nil {
-                    for other in graph.preDepends[index] where phase[other] > 0 { least = max(least, phase[other] + 1) }
-                }
-                if least > phase[index] {
-                    guard least <= count else {
-                        throw ForgeError(
-                            .badInput, "\(packages[index].name) pre-depends on itself through other packages",
-                            remedy: "this is a fault of the archive; pin other versions or leave the package out")
-                    }
-                    phase[index] = least
-                    changed = true
-                }
+            for index in packages.indices where !essential.contains(index) {
+                for other in graph.depends[index] { try raise(other, to: following[index], for: index) }
+                guard packages[index].script("preinst") != nil else { continue }
+                for other in graph.preDepends[index] { try raise(other, to: following[index] + 1, for: index) }
             }
         }
         let order = graph.order()
-        let last = phase.max() ?? 0
-        phases = (0...last).map { number in order.filter { phase[$0] == number } }.filter { !$0.isEmpty }
+        let middle = (0...(following.max() ?? 0)).reversed().map { number in
+            order.filter { !essential.contains($0) && following[$0] == number }
+        }
+        phases = ([order.filter(essential.contains)] + middle).filter { !$0.isEmpty }
     }
 }
 

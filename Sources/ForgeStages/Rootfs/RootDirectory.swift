@@ -115,7 +115,8 @@ final class RootDirectory {
 
     /// Replaces a file, or makes it; parents that are not there are made. What was there keeps its owner and mode
     /// unless others are given.
-    func write(_ path: ByteString, _ bytes: [UInt8], mode: UInt32? = nil, uid: UInt32? = nil, gid: UInt32? = nil) throws {
+    func write(_ path: ByteString, _ bytes: [UInt8], mode: UInt32? = nil, uid: UInt32? = nil, gid: UInt32? = nil) throws
+    {
         let place = try locate(path)
         var old = status(place)
         if let kind = old?.kind, kind != .file {

@@ -7,8 +7,8 @@ struct RootProgram: Sendable {
     let root: String
     let epoch: Int64
     let log: @Sendable ([UInt8]) -> Void
-    /// Files of forge's own that programs need, beside the image.
-    var binds: [Sandbox.Bind] = []
+    /// By how much the programs' clock is wrong on purpose; for tests of reproducibility.
+    var clockOffset: String?
 
     /// What a program did.
     struct Outcome {
@@ -27,7 +27,8 @@ struct RootProgram: Sendable {
         [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"),
             ("LC_ALL", "C.UTF-8"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("TERM", "dumb"), ("SHELL", "/bin/sh"),
-            ("DEBIAN_FRONTEND", "noninteractive"), ("DEBCONF_NONINTERACTIVE_SEEN", "true"), ("DEBCONF_NOWARNINGS", "yes"),
+            ("DEBIAN_FRONTEND", "noninteractive"), ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+            ("DEBCONF_NOWARNINGS", "yes"),
             // Python then writes byte code that is checked by the hash of its source, which no time enters.
             ("SOURCE_DATE_EPOCH", String(epoch)), ("PYTHONHASHSEED", "0"), ("PERL_HASH_SEED", "0"),
             ("PERL_PERTURB_KEYS", "0"), ("SYSTEMD_OFFLINE", "1"),
@@ -38,9 +39,11 @@ struct RootProgram: Sendable {
     func run(
         _ program: String, _ arguments: [String], extra: [(String, String)] = [], input: Command.Input = .null
     ) throws(ForgeError) -> Outcome {
-        let sandbox = Sandbox(root: .directory(root), binds: binds)
+        var sandbox = Sandbox(root: .directory(root))
+        FakeClock.apply(clockOffset, to: &sandbox)
         let command = Command(
-            program, arguments, environment: environment + extra, directory: "/", input: input, output: .pipe,
+            program, arguments, environment: environment + extra + FakeClock.environment(clockOffset), directory: "/",
+            input: input, output: .pipe,
             errors: .merged)
         let child = try sandbox.start(command)
         var text: [UInt8] = []

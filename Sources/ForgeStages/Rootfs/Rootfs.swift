@@ -14,7 +14,8 @@ package func runRootfs(_ context: StageContext) throws -> StageResult {
     try Files.makeDirectories(path)
     chmod(path, 0o755)
     let root = try RootDirectory(path)
-    let program = RootProgram(root: path, epoch: context.epoch, log: context.log)
+    let program = RootProgram(
+        root: path, epoch: context.epoch, log: context.log, clockOffset: context.clockOffset)
     let placement = FilePlacement(
         root: root, packages: packages, store: context.store, filter: options.filter, epoch: context.epoch,
         jobs: context.jobs)
@@ -28,7 +29,9 @@ package func runRootfs(_ context: StageContext) throws -> StageResult {
         if number > 0 { try dpkg.runPreinst(phase) }
         let shipped = try placement.place(phase)
         try dpkg.record(phase, lost: placement.lost)
-        for (index, lost) in placement.lost where configured.contains(index) { try dpkg.writeList(of: index, lost: lost) }
+        for (index, lost) in placement.lost where configured.contains(index) {
+            try dpkg.writeList(of: index, lost: lost)
+        }
         if number == 0 {
             try dpkg.runPreinst(phase)
             try options.preseed(program)
@@ -54,7 +57,9 @@ private func loadPackages(_ context: StageContext) throws -> [DebPackage] {
     var files: [(name: String, digest: Digest)] = []
     for input in context.inputs("packages") {
         for entry in try Tree.load(input.digest, from: context.store).entries {
-            guard case .file(let digest) = entry.kind, entry.path.bytes.suffix(4).elementsEqual(".deb".utf8) else { continue }
+            guard case .file(let digest) = entry.kind, entry.path.bytes.suffix(4).elementsEqual(".deb".utf8) else {
+                continue
+            }
             files.append((entry.path.lastPart.description, digest))
         }
     }
@@ -103,7 +108,10 @@ private func prepare(_ root: RootDirectory, _ packages: [DebPackage], _ architec
     }
     if !ships {
         // As debootstrap and mmdebstrap make them.
-        let more = ["amd64": ["lib32", "lib64", "libx32"], "i386": ["lib64", "libx32"], "ppc64el": ["lib64"], "s390x": ["lib32"]]
+        let more = [
+            "amd64": ["lib32", "lib64", "libx32"], "i386": ["lib64", "libx32"], "ppc64el": ["lib64"],
+            "s390x": ["lib32"],
+        ]
         for name in ["bin", "sbin", "lib"] + (more[architecture] ?? []) {
             _ = try root.directory(ByteString("usr/\(name)"))
             try root.handle.makeLink(ByteString(name), to: ByteString("usr/\(name)"))

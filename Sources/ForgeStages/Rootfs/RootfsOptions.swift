@@ -123,7 +123,8 @@ struct RootfsOptions: Sendable {
         let user = User(
             name: name, uid: try id(item["uid"]), groups: (item["groups"]?.array ?? []).compactMap(\.string),
             shell: item["shell"]?.string ?? "/bin/bash", home: item["home"]?.string ?? "/home/\(name)",
-            comment: item["comment"]?.string ?? "", passwordHash: try hash.map { hash throws(ForgeError) in
+            comment: item["comment"]?.string ?? "",
+            passwordHash: try hash.map { hash throws(ForgeError) in
                 try RootfsOptions.hash(hash, "password-hash of \(name)")
             }, authorizedKeys: keys)
         for text in [user.shell, user.home, user.comment] where text.contains(where: { $0 == ":" || $0 == "\n" }) {

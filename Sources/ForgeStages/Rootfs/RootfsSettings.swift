@@ -158,7 +158,8 @@ struct AccountFiles {
         for name in user.groups {
             guard let index = group.firstIndex(where: { $0[0] == name }) else {
                 throw ForgeError(
-                    .badInput, "user \(user.name) is to be in the group “\(name)”, which the image doesn't have"
+                    .badInput,
+                    "user \(user.name) is to be in the group “\(name)”, which the image doesn't have"
                         + Suggestion.hint(for: name, in: group.map { $0[0] }), remedy: "add it under “groups”")
             }
             AccountFiles.join(user.name, &group[index], field: 3)
