@@ -86,10 +86,12 @@ enum SolvCheck {
         text.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             var at = 0
-            while let found = memmem(base + at, bytes.count - at, qualifier, qualifier.count) {
+            while let found = memchr(base + at, 0x3a, bytes.count - at) {
                 at = UnsafeRawPointer(found) - base
-                places.append(at)
-                at += qualifier.count
+                if bytes.count - at >= qualifier.count, memcmp(base + at, qualifier, qualifier.count) == 0 {
+                    places.append(at)
+                }
+                at += 1
             }
         }
         for place in places.reversed() { text.removeSubrange(place..<(place + qualifier.count)) }
