@@ -67,6 +67,20 @@ struct AptComparisonTests {
             difference.isEmpty || (difference.hasPrefix("apt alone: dbus-") && difference.contains("forge alone: \n")))
     }
 
+    @Test func listsWithRecommendsGiveTheSetThatAptGives() throws {
+        let tree = try Self.shared.get()
+        let names = tree.index.versions.filter { !$0.isEssential }.map { tree.index.name(of: $0) }
+        var generator = SeededGenerator(seed: seed &+ 1)
+        var equal = 0
+        for _ in 0..<count {
+            let list = (0..<3).map { _ in names[Int.random(in: 0..<names.count, using: &generator)] }
+            let difference = try tree.compare(list, recommends: true).difference
+            if difference == nil { equal += 1 }
+            #expect(difference == nil, "\(list)\n\(difference ?? "")")
+        }
+        print("apt comparison: \(equal) of \(count) lists with recommends equal")
+    }
+
     @Test func pinnedPackagesOfBackportsGiveTheSetThatAptGives() throws {
         let tree = try Self.shared.get()
         let backports = tree.index.versions.filter { version in
@@ -106,6 +120,7 @@ struct AptTree {
 
     init(directory: String) throws {
         self.directory = directory
+        let start = SystemTime().monotonic()
         var index = PackageIndex(architecture: "amd64")
         for line in String(decoding: try Files.read("\(directory)/etc/sources.list"), as: UTF8.self).split(
             separator: "\n")
@@ -125,11 +140,12 @@ struct AptTree {
             }
         }
         self.index = index
+        print("read \(index.count) packages in \((SystemTime().monotonic() - start) / 1_000_000) ms")
     }
 
     /// Nil if forge and apt choose the same or both refuse; else what differs.
     func compare(
-        _ list: [String], pins: [PackagePin] = []
+        _ list: [String], pins: [PackagePin] = [], recommends: Bool = false
     ) throws -> (difference: String?, bothRefuse: Bool) {
         let scratch = Scratch()
         try scratch.write(
@@ -145,7 +161,7 @@ struct AptTree {
         let apt = try Shell.run(
             "APT_CONFIG=\(directory)/apt.conf apt-get install -y -qq --print-uris -o Acquire::ForceHash=SHA256 "
                 + "-o Dir::Etc::preferences=\(scratch.path)/preferences "
-                + "--no-install-recommends \(names)")
+                + "--\(recommends ? "" : "no-")install-recommends \(names)")
         let uris = apt.lines.filter { $0.hasPrefix("'") }
         let theirs: [String] = uris.compactMap { line in
             line.split(separator: " ").dropFirst().first.map { String($0).replacing("%3a", with: ":") }
@@ -153,7 +169,9 @@ struct AptTree {
         var ours: [String] = []
         var refusal = ""
         do {
-            let solution = try Selection(packages: list, pins: pins).resolve(in: index)
+            let start = SystemTime().monotonic()
+            defer { print("chose and verified in \((SystemTime().monotonic() - start) / 1_000_000) ms") }
+            let solution = try Selection(packages: list, recommends: recommends, pins: pins).resolve(in: index)
             refusal = solution.notes.joined()
             ours = solution.versions.map { id in
                 let version = index.versions[Int(id)]
