@@ -20,12 +20,14 @@ import Testing
             let count = Int.random(in: 0...5, using: &generator)
             return epoch + "1" + (0..<count).map { _ in Self.pieces.randomElement(using: &generator) ?? "" }.joined()
         }
-        let pairs = (0..<1500).map { _ in (version(), version()) }
+        let pairs = (0..<500).map { _ in (version(), version()) }
         let script = pairs.map { a, b in
             "if dpkg --compare-versions '\(a)' lt '\(b)'; then echo -1; "
                 + "elif dpkg --compare-versions '\(a)' eq '\(b)'; then echo 0; else echo 1; fi"
         }
-        let output = try Shell.run(script.joined(separator: "\n"))
+        let scratch = Scratch()
+        try scratch.write("script", script.joined(separator: "\n"))
+        let output = try Shell.run("sh \(scratch.path)/script")
         let answers = output.lines.compactMap { Int($0) }
         try #require(answers.count == pairs.count, "\(output.text.prefix(500))")
         for (pair, answer) in zip(pairs, answers) {

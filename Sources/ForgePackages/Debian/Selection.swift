@@ -153,7 +153,7 @@ extension Resolver {
         let providers = Set(
             index.providers(of: id).filter { candidates[Int(index.versions[Int($0.version)].name)] == $0.version }
                 .map { index.name(of: index.versions[Int($0.version)]) })
-        if providers.isEmpty { return "\(name): other packages mention it, but no suite has it\(hint(for: name))" }
+        if providers.isEmpty { return "\(name): other packages mention it, but no suite has it" }
         let names = providers.sorted { $0.precedes($1) }
         let shown = names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", …" : "")
         return "\(name): a virtual package; name one that provides it: \(shown)"
