@@ -103,11 +103,7 @@ struct AptComparisonTests {
 
     static let awkward = [
         "mail-transport-agent-missing exim4", "postfix", "exim4 postfix", "ntpsec chrony", "default-mta", "xfce4",
-<<<<<<< HEAD
-        "sysvinit-core xfce4", "task-xfce-desktop", "gnome", "kde-standard", "build-essential", "openssh-server",
-=======
         "task-xfce-desktop", "gnome", "kde-standard", "build-essential", "openssh-server",
->>>>>>> lock
         "systemd-sysv cloud-init containerd", "network-manager", "default-jre", "python3-pip", "texlive",
         "apache2 nginx",
         "linux-image-amd64 grub-pc", "linux-image-amd64 grub-efi-amd64", "grub-pc grub-efi-amd64", "dbus-x11",

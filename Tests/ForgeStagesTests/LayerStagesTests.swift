@@ -80,7 +80,8 @@ import Testing
 
     @Test func aStackIsMergedAsOverlayFSShowsIt() throws {
         let lower = try Tree(directories("etc", "usr", "usr/lib") + [file("etc/a", "1"), file("etc/b", "1")])
-        let upper = try Tree(directories("etc", "usr") + [file("etc/a", "2"), .whiteout("etc/b"), .whiteout("usr/lib")])
+        let upper = try Tree(
+            directories("etc", "usr") + [file("etc/a", "2"), .whiteout("etc/b"), .whiteout("usr/lib")])
         let tree = try result(MergeStage(context: context([], [("layers", lower), ("layers", upper)])).run())
         #expect(try tree == Tree(directories("etc", "usr") + [file("etc/a", "2")]))
     }
