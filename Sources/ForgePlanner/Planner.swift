@@ -77,7 +77,7 @@ package struct Planner {
         var epoch: Int64 = 0
         for (name, root) in try catalog.buildRoots(for: recipe) {
             let made = try add(
-                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, to: &plan, epoch: &epoch)
+                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, lockName: recipe.name, to: &plan, epoch: &epoch)
             guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage]
             else {
                 throw ForgeError(.bug, "build root \(name) has no tree")
@@ -86,7 +86,8 @@ package struct Planner {
             for (id, index) in made { actions["build-root:\(name)/\(id)"] = index }
         }
         let tools = Set(plan.actions.indices)
-        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, to: &plan, epoch: &epoch)
+        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, lockName: recipe.name, to: &plan,
+            epoch: &epoch)
         actions.merge(made) { $1 }
         plan.artifacts = try recipe.artifacts.map { artifact in
             guard let index = made[artifact.source.stage] else {
@@ -103,7 +104,7 @@ package struct Planner {
 
     private mutating func add(
         _ recipe: Recipe, prefix: String, buildRoot: String?, roots: [String: ForgeEngine.OutputReference],
-        to plan: inout Plan, epoch: inout Int64
+        lockName: String, to plan: inout Plan, epoch: inout Int64
     ) throws -> [String: Int] {
         var parts: [String: LockedPart] = [:]
         for stage in recipe.stages where stage.definition.lock != nil {
