@@ -75,7 +75,9 @@ final class HelperRunner: ActionRunner {
     /// artifact: sandboxes start from an environment of their own.
     static func environment() -> [(String, String)] {
         let passed = [
-            "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
+            "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+            // libcurl takes these in capitals too, but never HTTP_PROXY, which a CGI client could set.
+            "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
         ]
         return Command.plainEnvironment + passed.compactMap { name in Host.environment(name).map { (name, $0) } }
     }
