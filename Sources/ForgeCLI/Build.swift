@@ -47,7 +47,7 @@ struct Build {
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
         let planned = try session.plan(recipe)
         let runner = HelperRunner(
-            helper: try session.helper(), cache: store.directory, surroundings: try session.surroundings(),
+            helper: try session.helper(), store: store, surroundings: try session.surroundings(),
             signals: try Signals(), time: session.time)
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })

@@ -32,16 +32,17 @@ final class HelperRunner: ActionRunner {
     }
 
     private let helper: String
-    private let cache: String
+    private let store: Store
+    private var cache: String { store.directory }
     private let surroundings: Surroundings
     private let signals: Signals
     private let time: any TimeSource
     private var running: [Int: Running] = [:]
     private var pending: [RunnerEvent] = []
 
-    init(helper: String, cache: String, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
+    init(helper: String, store: Store, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
         self.helper = helper
-        self.cache = cache
+        self.store = store
         self.surroundings = surroundings
         self.signals = signals
         self.time = time
@@ -56,6 +57,8 @@ final class HelperRunner: ActionRunner {
                 .network, "\(request.action.name) needs the network, which --offline forbids",
                 remedy: "build once without --offline")
         }
+        // What the plan has put into the store must be there for the other process.
+        try store.flush()
         let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
         let message = HelperRequest(
             request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,

@@ -27,7 +27,7 @@ struct ShellCommand {
         let helper = try session.helper()
         let signals = try Signals()
         let runner = HelperRunner(
-            helper: helper, cache: store.directory, surroundings: try session.surroundings(), signals: signals,
+            helper: helper, store: store, surroundings: try session.surroundings(), signals: signals,
             time: session.time)
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
