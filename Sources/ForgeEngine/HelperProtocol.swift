@@ -26,10 +26,12 @@ package struct HelperRequest: Sendable, Equatable {
     package var snapshots: [(String, [String])]
     /// By how much the sandbox's clock is wrong on purpose, in faketime(1)'s form; for tests of reproducibility.
     package var clockOffset: String?
+    /// Whether the network is forbidden also to stages that use it: what they need must be in the cache.
+    package var offline: Bool
 
     package init(
         _ request: ActionRequest, cache: String, scratch: String, mirrors: [(String, [String])] = [],
-        snapshots: [(String, [String])] = [], clockOffset: String? = nil
+        snapshots: [(String, [String])] = [], clockOffset: String? = nil, offline: Bool = false
     ) {
         let action = request.action
         self.action = action.name
@@ -50,6 +52,7 @@ package struct HelperRequest: Sendable, Equatable {
         self.mirrors = mirrors
         self.snapshots = snapshots
         self.clockOffset = clockOffset
+        self.offline = offline
     }
 
     package static func == (lhs: HelperRequest, rhs: HelperRequest) -> Bool { lhs.json == rhs.json }
@@ -90,6 +93,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("mirrors", places(mirrors)),
             ("snapshots", places(snapshots)),
             ("clock_offset", clockOffset.map(JSON.string) ?? .null),
+            ("offline", .bool(offline)),
         ])
     }
 
@@ -134,6 +138,7 @@ package struct HelperRequest: Sendable, Equatable {
         mirrors = try field("mirrors", places)
         snapshots = try field("snapshots", places)
         clockOffset = json["clock_offset"]?.string
+        offline = json["offline"]?.bool ?? false
     }
 }
 
