@@ -82,6 +82,9 @@ private final class CompressedFile {
     }
 
     private func failed() -> ForgeError {
+        let code = archive_errno(handle)
+        // libarchive's own words for a full disk are “Write error”. Its own codes are no errno.
+        if code > 0, code < 4096 { return .system("cannot write \(path)", code: code) }
         let reason = archive_error_string(handle).map { String(cString: $0) } ?? "unknown fault"
         return ForgeError(.io, "cannot write \(path): \(reason)")
     }
