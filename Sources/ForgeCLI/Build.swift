@@ -41,6 +41,9 @@ struct Build {
     func run(publishing: Bool = true) throws -> Outcome {
         let start = session.seconds
         let store = try session.store()
+        // Until everything is published, nothing that this build has seen in the cache may be collected.
+        let use = try store.hold()
+        defer { withExtendedLifetime(use) {} }
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
         let planned = try session.plan(recipe)
         let runner = HelperRunner(
@@ -87,7 +90,9 @@ struct Build {
             let stage =
                 action.name.hasPrefix(recipe.name + "/")
                 ? String(action.name.dropFirst(recipe.name.count + 1)) : action.name
-            error.remedy = "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+            error.remedy = action.program == .script
+                ? "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+                : "read its whole log: forge log \(recipe.name) \(stage)"
         }
         return error
     }

@@ -47,17 +47,7 @@ struct LockService {
     }
 
     /// The options that determine what is locked: not where it is fetched from.
-    static func request(_ options: JSON) -> JSON {
-        func stripped(_ json: JSON) -> JSON {
-            switch json {
-            case .object(let fields):
-                .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, stripped($0.1)) })
-            case .array(let items): .array(items.map(stripped))
-            default: json
-            }
-        }
-        return stripped(options).canonical
-    }
+    static func request(_ options: JSON) -> JSON { Planner.withoutPlaces(options).canonical }
 
     /// The lock for a build: made now if there is none, completed if the parameters are new, refused if it does not fit.
     /// - Returns: what the planner asks for.
@@ -123,6 +113,14 @@ struct LockService {
         try ask(wanted, previous: lock, update: .nothing, check: true)
     }
 
+    /// For errors: where the recipe says what can't be locked.
+    private static func location(_ place: SourceLocation?) -> JSON {
+        guard let place else { return .null }
+        return .object([
+            ("file", .string(place.file)), ("line", .int(Int64(place.line))), ("column", .int(Int64(place.column))),
+        ])
+    }
+
     private func ask(_ wanted: [Wanted], previous: LockFile, update: Update, check: Bool) throws -> JSON {
         if session.arguments.has("offline") {
             throw ForgeError(
@@ -134,7 +132,8 @@ struct LockService {
         }
         let requests = wanted.map { item in
             JSON.object([
-                ("id", .string(item.id)), ("lock", .string(item.stage.definition.lock ?? "")),
+                ("id", .string(item.id)), ("at", LockService.location(item.stage.location)),
+                ("lock", .string(item.stage.definition.lock ?? "")),
                 (
                     "parameters",
                     .object(item.parameters.sorted { $0.key.precedes($1.key) }.map { ($0.key, .string($0.value)) })

@@ -56,6 +56,16 @@ package struct Planner {
         buildRoot.map { "build-root:\($0)/\(stage.id)" } ?? stage.id
     }
 
+    /// Options without the places to fetch from, which say nothing of what is fetched once a lock pins it.
+    package static func withoutPlaces(_ options: JSON) -> JSON {
+        switch options {
+        case .object(let fields):
+            .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, withoutPlaces($0.1)) })
+        case .array(let items): .array(items.map(withoutPlaces))
+        default: options
+        }
+    }
+
     /// Every stage that needs a lock, of the recipe and of the build roots it uses, by name in the lock.
     package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(
         id: String, stage: StageInstance
@@ -154,7 +164,7 @@ package struct Planner {
         return PlannedAction(
             name: name, stage: definition.name, program: StageProgram(definition.run.text) ?? .script,
             stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
-            inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
+            keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
             locked: try locked.map { try store.put(Array($0.content.description.utf8)) },
             outputs: definition.outputs.map {
                 PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)

@@ -147,6 +147,6 @@ enum Builtins {
             snapshots: Dictionary(request.snapshots) { $1 }.compactMapValues(\.first))
         // What is given here and now goes over what the recipe says; this host's apt sources stand behind both.
         let mirrors = DebianOptions.mirrors(request.options).overridden(by: given)
-        return try DebianPackages(context, locked: entry, mirrors: mirrors).run()
+        return try DebianPackages(context, locked: entry, mirrors: mirrors, offline: request.offline).run()
     }
 }

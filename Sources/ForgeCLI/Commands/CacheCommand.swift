@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeStore
+import ForgeSystem
 
 /// `forge cache`
 struct CacheCommand {
@@ -10,6 +11,7 @@ struct CacheCommand {
         case "verify": return try verify()
         case "repair": return try repair()
         case "gc": return try collect()
+        case "clear": return try clear()
         default: return try stat()
         }
     }
@@ -45,6 +47,24 @@ struct CacheCommand {
     private func repair() throws -> ExitCode {
         let damage = try Store.repair(directory: try session.cacheDirectory())
         _ = report(damage, good: "nothing was damaged", remedy: nil)
+        return .done
+    }
+
+    /// Removes everything in the cache, also what belongs to ids of an ordinary user's range.
+    private func clear() throws -> ExitCode {
+        let directory = try session.cacheDirectory()
+        let lock = try FileLock.tryLock(directory + "/gc.lock")
+        guard lock != nil else {
+            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
+        }
+        for name in [
+            "forge.db", "forge.db-wal", "forge.db-shm", "objects", "partial", "tmp", "checkouts", "logs",
+        ] {
+            let path = "\(directory)/\(name)"
+            if (try? Files.remove(path)) != nil { continue }
+            _ = try Command(try session.helper(), ["remove", path], namespaces: .private(network: false)).outputOrThrow()
+        }
+        session.console.note("\(directory) is empty")
         return .done
     }
 

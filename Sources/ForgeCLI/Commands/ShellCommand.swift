@@ -13,6 +13,8 @@ struct ShellCommand {
     func run() throws -> ExitCode {
         let recipe = try session.recipe()
         let store = try session.store()
+        let use = try store.hold()
+        defer { withExtendedLifetime(use) {} }
         let planned = try session.plan(recipe)
         let wanted = session.arguments.operand(1) ?? ""
         guard let index = planned.actions[wanted] else {
