@@ -121,7 +121,10 @@ private struct TarReading {
         of entry: OpaquePointer, path: ByteString, reader: ArchiveReader
     ) throws -> TreeEntry.Kind {
         if let link = archive_entry_hardlink(entry) {
-            let target = try relative(ByteString(bytes(of: link)))
+            let text = ByteString(bytes(of: link))
+            guard let target = try? relative(text) else {
+                throw fault(path, "a hard link to “\(text)”, which leads out of the archive")
+            }
             guard case .file(let digest)? = entries[target]?.kind else {
                 throw fault(path, "a hard link to “\(target)”, which is no earlier file of the archive")
             }

@@ -82,6 +82,9 @@ private final class CompressedFile {
     }
 
     private func failed() -> ForgeError {
+        let code = archive_errno(handle)
+        // libarchive's own words for a full disk are “Write error”. Its own codes are no errno.
+        if code > 0, code < 4096 { return .system("cannot write \(path)", code: code) }
         let reason = archive_error_string(handle).map { String(cString: $0) } ?? "unknown fault"
         return ForgeError(.io, "cannot write \(path): \(reason)")
     }
@@ -94,19 +97,23 @@ private final class CompressedFile {
 
     /// Writes an object in pieces, whatever its size.
     func write(contentsOf digest: Digest, from store: any ObjectStore) throws {
-        guard digest.size > 1 << 20, let file = try store.path(of: digest) else { return try write(store.read(digest)) }
+        guard digest.size > 1 << 20, let file = try store.path(of: digest) else {
+            return try write(store.read(digest, verify: true))
+        }
         let input = try FileDescriptor(opening: file)
-        var count: Int64 = 0
+        // What is published is made of this, so a damaged cache must not go unseen.
+        var hasher = SHA256()
         while true {
             let piece = try input.read(upTo: 1 << 18)
             if piece.isEmpty { break }
+            hasher.update(piece)
             try write(piece)
-            count += Int64(piece.count)
         }
-        guard count == digest.size else {
+        let got = hasher.finish()
+        guard got == digest else {
             throw ForgeError(
-                .io, "object \(digest) has \(count) bytes in \(file)",
-                remedy: "run `forge cache repair` and build again")
+                .io, "object \(digest) is damaged in \(file)", details: ["it is \(got)"],
+                remedy: "run `forge cache repair`, which drops what is damaged, and build again")
         }
     }
 

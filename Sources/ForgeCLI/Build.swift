@@ -41,6 +41,9 @@ struct Build {
     func run(publishing: Bool = true) throws -> Outcome {
         let start = session.seconds
         let store = try session.store()
+        // Until everything is published, nothing that this build has seen in the cache may be collected.
+        let use = try store.hold()
+        defer { withExtendedLifetime(use) {} }
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
         let planned = try session.plan(recipe)
         let runner = HelperRunner(
@@ -84,9 +87,12 @@ struct Build {
         let others = engine.errors.count - 1
         if others > 0 { error.details.append("and \(Format.count(others, "other action")) failed") }
         if error.remedy == nil, error.code == .stageFailed {
-            let stage = action.name.hasPrefix(recipe.name + "/")
+            let stage =
+                action.name.hasPrefix(recipe.name + "/")
                 ? String(action.name.dropFirst(recipe.name.count + 1)) : action.name
-            error.remedy = "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+            error.remedy = action.program == .script
+                ? "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+                : "read its whole log: forge log \(recipe.name) \(stage)"
         }
         return error
     }

@@ -52,24 +52,22 @@ final class HelperRunner: ActionRunner {
     static func log(of key: Digest, cache: String) -> String { "\(cache)/logs/\(key.hex).log" }
 
     func start(_ index: Int, _ request: ActionRequest) throws {
-        if request.action.network, surroundings.offline {
-            throw ForgeError(
-                .network, "\(request.action.name) needs the network, which --offline forbids",
-                remedy: "build once without --offline")
-        }
         // What the plan has put into the store must be there for the other process.
         try store.flush()
         let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
         let message = HelperRequest(
             request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,
-            snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset)
+            snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
+            offline: surroundings.offline)
         let log = HelperRunner.log(of: request.key.digest, cache: cache)
         try Files.makeDirectories(Files.parent(of: log))
         let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
         let child = try Command(
-            helper, ["run"], environment: HelperRunner.environment(), input: .bytes(Array(message.json.description.utf8)),
+            helper, ["run"], environment: HelperRunner.environment(),
+            input: .bytes(Array(message.json.description.utf8)),
             output: .descriptor(logFile.raw), events: true,
-            namespaces: request.action.network ? .none : .private(network: false)
+            // Offline, a stage that fetches may still find everything in the cache; the kernel sees to it that it asks nobody.
+            namespaces: request.action.network && !surroundings.offline ? .none : .private(network: false)
         ).start()
         running[index] = Running(child: child, scratch: scratch, log: log, started: seconds())
     }
@@ -78,7 +76,9 @@ final class HelperRunner: ActionRunner {
     /// artifact: sandboxes start from an environment of their own.
     static func environment() -> [(String, String)] {
         let passed = [
-            "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
+            "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+            // libcurl takes these in capitals too, but never HTTP_PROXY, which a CGI client could set.
+            "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
         ]
         return Command.plainEnvironment + passed.compactMap { name in Host.environment(name).map { (name, $0) } }
     }

@@ -36,7 +36,9 @@ struct LockService {
 
     /// Everything of the recipe and its build roots that needs an entry.
     func wanted(_ recipe: Recipe) throws -> [Wanted] {
-        let values = Dictionary(recipe.values.map { ($0.name, $0.value.string ?? $0.value.description) }) { first, _ in first }
+        let values = Dictionary(recipe.values.map { ($0.name, $0.value.string ?? $0.value.description) }) { first, _ in
+            first
+        }
         return try Planner.lockedStages(of: recipe, catalog: session.catalog).map { id, stage in
             Wanted(
                 id: id, stage: stage, parameters: id.hasPrefix("build-root:") ? [:] : values,
@@ -45,16 +47,7 @@ struct LockService {
     }
 
     /// The options that determine what is locked: not where it is fetched from.
-    static func request(_ options: JSON) -> JSON {
-        func stripped(_ json: JSON) -> JSON {
-            switch json {
-            case .object(let fields): .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, stripped($0.1)) })
-            case .array(let items): .array(items.map(stripped))
-            default: json
-            }
-        }
-        return stripped(options).canonical
-    }
+    static func request(_ options: JSON) -> JSON { Planner.withoutPlaces(options).canonical }
 
     /// The lock for a build: made now if there is none, completed if the parameters are new, refused if it does not fit.
     /// - Returns: what the planner asks for.
@@ -87,17 +80,21 @@ struct LockService {
     /// Refuses to complete a lock where that would quietly pin something else, or where `--locked` forbids it.
     private func refuse(_ missing: [Wanted], _ lock: LockFile, _ recipe: Recipe, _ path: String) throws {
         let shown = session.layout.display(path)
-        let command = "forge lock \(recipe.name)"
+        let command =
+            "forge lock \(recipe.name)"
             + session.arguments.list("set").map { " --set \($0)" }.joined()
         if session.arguments.has("locked") {
             throw ForgeError(
-                .badInput, lock.entries.isEmpty ? "there is no lock \(shown), and --locked forbids to make one"
+                .badInput,
+                lock.entries.isEmpty
+                    ? "there is no lock \(shown), and --locked forbids to make one"
                     : "\(shown) does not cover \(missing.map(\.id).joined(separator: ", ")), and --locked forbids to change it",
                 remedy: "run `\(command)` and commit the lock")
         }
         for item in missing where lock.entry(item.id, parameters: item.parameters) != nil {
             throw ForgeError(
-                .badInput, "\(shown) no longer fits the recipe: the options of “\(item.id)” have changed since it was made",
+                .badInput,
+                "\(shown) no longer fits the recipe: the options of “\(item.id)” have changed since it was made",
                 at: item.stage.location, remedy: "run `\(command)`: it keeps every version that still fits")
         }
     }
@@ -116,22 +113,40 @@ struct LockService {
         try ask(wanted, previous: lock, update: .nothing, check: true)
     }
 
+    /// For errors: where the recipe says what can't be locked.
+    private static func location(_ place: SourceLocation?) -> JSON {
+        guard let place else { return .null }
+        return .object([
+            ("file", .string(place.file)), ("line", .int(Int64(place.line))), ("column", .int(Int64(place.column))),
+        ])
+    }
+
     private func ask(_ wanted: [Wanted], previous: LockFile, update: Update, check: Bool) throws -> JSON {
         if session.arguments.has("offline") {
-            throw ForgeError(.network, "locking needs the network, which --offline forbids", remedy: "lock once without --offline")
+            throw ForgeError(
+                .network, "locking needs the network, which --offline forbids", remedy: "lock once without --offline")
         }
         let surroundings = try session.surroundings()
-        func places(_ list: [(String, [String])]) -> JSON { .object(list.map { ($0.0, .array($0.1.map(JSON.string))) }) }
+        func places(_ list: [(String, [String])]) -> JSON {
+            .object(list.map { ($0.0, .array($0.1.map(JSON.string))) })
+        }
         let requests = wanted.map { item in
             JSON.object([
-                ("id", .string(item.id)), ("lock", .string(item.stage.definition.lock ?? "")),
-                ("parameters", .object(item.parameters.sorted { $0.key.precedes($1.key) }.map { ($0.key, .string($0.value)) })),
+                ("id", .string(item.id)), ("at", LockService.location(item.stage.location)),
+                ("lock", .string(item.stage.definition.lock ?? "")),
+                (
+                    "parameters",
+                    .object(item.parameters.sorted { $0.key.precedes($1.key) }.map { ($0.key, .string($0.value)) })
+                ),
                 ("options", item.stage.options), ("request", item.request),
                 (
                     "paths",
                     .object(item.stage.paths.map { ($0.relative, .string($0.absolute)) })
                 ),
-                ("previous", (find(item, in: previous) ?? previous.entry(item.id, parameters: item.parameters))?.json ?? .null),
+                (
+                    "previous",
+                    (find(item, in: previous) ?? previous.entry(item.id, parameters: item.parameters))?.json ?? .null
+                ),
             ])
         }
         let message = JSON.object([
@@ -160,7 +175,8 @@ struct HelperCall {
         var answer: JSON?
         var lastPhase: String?
         while true {
-            let ready = try Poller.wait(fds: [signals.fd, child.output, child.events, child.pidfd], timeoutMilliseconds: 1000)
+            let ready = try Poller.wait(
+                fds: [signals.fd, child.output, child.events, child.pidfd], timeoutMilliseconds: 1000)
             if ready[0], signals.next() != nil {
                 child.terminate()
                 throw ForgeError(.interrupted, "stopped; the lock is as it was")

@@ -26,6 +26,8 @@ struct PublishedArtifact {
 struct Publisher {
     let store: Store
     let directory: String
+    /// What forge itself writes about the artifacts.
+    static let about = ["packages.json", "manifest.json", "SHA256SUMS"]
 
     func publish(_ planned: PlannedRecipe, engine: Engine, recipe: Recipe) throws -> [PublishedArtifact] {
         try Files.makeDirectories(directory)
@@ -43,6 +45,9 @@ struct Publisher {
         artifacts.append(try place(packages, "packages.json", "application/json"))
         let manifest = try store.put(Array(manifest(artifacts, recipe, planned).pretty(depth: 3).utf8))
         artifacts.append(try place(manifest, "manifest.json", "application/json"))
+        // For `sha256sum -c`: of everything else.
+        let sums = artifacts.map { "\($0.digest.hex)  \($0.path)\n" }.joined()
+        artifacts.append(try place(try store.put(Array(sums.utf8)), "SHA256SUMS", "text/plain"))
         try removeOthers(than: Set(artifacts.map(\.path)), below: "")
         return artifacts
     }
@@ -60,8 +65,22 @@ struct Publisher {
         let temporary = "\(target).new"
         try Files.remove(temporary)
         try store.export(digest, to: temporary, mode: 0o644)
+        try verify(temporary, digest)
         try Files.move(temporary, to: target)
         return artifact
+    }
+
+    /// An artifact is what its digest says, whatever has happened to the cache since it was made.
+    private func verify(_ file: String, _ digest: Digest) throws {
+        var hasher = SHA256()
+        try FileDescriptor(opening: file).each { hasher.update($0) }
+        let got = hasher.finish()
+        guard got != digest else { return }
+        try Files.remove(file)
+        throw ForgeError(
+            .io, "object \(digest) is damaged in \(try store.path(of: digest) ?? store.directory + "/forge.db")",
+            details: ["it is \(got)"],
+            remedy: "run `forge cache repair`, which drops what is damaged, and build again")
     }
 
     /// What each stage put into the artifacts, without what only tools are made of.

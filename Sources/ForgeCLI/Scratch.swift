@@ -33,7 +33,8 @@ final class Scratch {
     static func sweep(cache: String, helper: String) throws {
         let tmp = "\(cache)/tmp"
         guard Files.isDirectory(tmp) else { return }
-        for name in try Files.list(tmp).map(\.description) where name.hasSuffix(".lock") {
+        // `.lock` is the store's own: taken for a lock of nothing, it would stand for the whole of tmp/.
+        for name in try Files.list(tmp).map(\.description) where name.hasSuffix(".lock") && name != ".lock" {
             guard let lock = try FileLock.tryLock("\(tmp)/\(name)") else { continue }
             try delete("\(tmp)/\(name.dropLast(".lock".count))", helper: helper)
             unlink("\(tmp)/\(name)")

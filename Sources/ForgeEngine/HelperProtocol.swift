@@ -6,7 +6,8 @@ package struct HelperRequest: Sendable, Equatable {
     package var action: String
     package var stage: String
     package var program: StageProgram
-    package var stageFolder: String
+    /// The tree of the stage's folder: what the script sees is what the key is made of.
+    package var stageDigest: Digest
     package var options: JSON
     package var inputs: [ResolvedInput]
     package var outputs: [PlannedOutput]
@@ -26,16 +27,18 @@ package struct HelperRequest: Sendable, Equatable {
     package var snapshots: [(String, [String])]
     /// By how much the sandbox's clock is wrong on purpose, in faketime(1)'s form; for tests of reproducibility.
     package var clockOffset: String?
+    /// Whether the network is forbidden also to stages that use it: what they need must be in the cache.
+    package var offline: Bool
 
     package init(
         _ request: ActionRequest, cache: String, scratch: String, mirrors: [(String, [String])] = [],
-        snapshots: [(String, [String])] = [], clockOffset: String? = nil
+        snapshots: [(String, [String])] = [], clockOffset: String? = nil, offline: Bool = false
     ) {
         let action = request.action
         self.action = action.name
         stage = action.stage
         program = action.program
-        stageFolder = action.stageFolder
+        stageDigest = action.stageDigest
         options = action.options
         inputs = request.inputs
         outputs = action.outputs
@@ -50,6 +53,7 @@ package struct HelperRequest: Sendable, Equatable {
         self.mirrors = mirrors
         self.snapshots = snapshots
         self.clockOffset = clockOffset
+        self.offline = offline
     }
 
     package static func == (lhs: HelperRequest, rhs: HelperRequest) -> Bool { lhs.json == rhs.json }
@@ -62,7 +66,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("action", .string(action)),
             ("stage", .string(stage)),
             ("run", .string(program.text)),
-            ("stage_folder", .string(stageFolder)),
+            ("stage_digest", .string(stageDigest.description)),
             ("options", options),
             (
                 "inputs",
@@ -90,6 +94,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("mirrors", places(mirrors)),
             ("snapshots", places(snapshots)),
             ("clock_offset", clockOffset.map(JSON.string) ?? .null),
+            ("offline", .bool(offline)),
         ])
     }
 
@@ -106,7 +111,7 @@ package struct HelperRequest: Sendable, Equatable {
         action = try field("action", \.string)
         stage = try field("stage", \.string)
         program = try field("run") { $0.string.flatMap { StageProgram($0) } }
-        stageFolder = try field("stage_folder", \.string)
+        stageDigest = try field("stage_digest", digest)
         options = try field("options") { $0 }
         inputs = []
         for item in try field("inputs", \.array) {
@@ -134,6 +139,7 @@ package struct HelperRequest: Sendable, Equatable {
         mirrors = try field("mirrors", places)
         snapshots = try field("snapshots", places)
         clockOffset = json["clock_offset"]?.string
+        offline = json["offline"]?.bool ?? false
     }
 }
 

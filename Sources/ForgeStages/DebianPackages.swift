@@ -12,12 +12,15 @@ package struct DebianPackages {
     private let lock: DebianLock
     private let date: Int64
     private let mirrors: Mirrors
+    private let offline: Bool
 
     /// - Parameters:
     ///   - locked: the lock's entry for this stage.
     ///   - mirrors: where to ask. Never part of a key: every place gives the same bytes.
+    ///   - offline: never ask; what the store lacks is an error.
     /// - Throws: `.badInput` if the entry pins something else than Debian packages.
-    package init(_ context: StageContext, locked: LockEntry, mirrors: Mirrors) throws(ForgeError) {
+    package init(_ context: StageContext, locked: LockEntry, mirrors: Mirrors, offline: Bool = false) throws(ForgeError)
+    {
         guard let lock = locked.debian else {
             throw ForgeError(
                 .badInput, "the lock of stage “\(locked.id)” pins no Debian packages",
@@ -27,6 +30,7 @@ package struct DebianPackages {
         self.lock = lock
         date = locked.date
         self.mirrors = mirrors
+        self.offline = offline
     }
 
     /// Fetches what the store lacks, and makes the tree.
@@ -35,6 +39,7 @@ package struct DebianPackages {
         context.note("\(lock.packages.count) packages, locked on \(day)")
         let missing = try lock.packages.indices.filter { try !context.store.contains(lock.packages[$0].digest) }
         if !missing.isEmpty {
+            if offline { throw forbidden(missing.map { lock.packages[$0] }, lockedOn: day) }
             for index in missing { _ = try mirrors.urls(of: lock.packages[index].archive) }
             let wanted = lock.wanted(mirrors: mirrors, store: context.store)
             let fetcher = Fetcher(partialDirectory: context.store.directory + "/partial", options: options)
@@ -48,6 +53,17 @@ package struct DebianPackages {
         }
         let digest = try tree().save(in: context.store)
         return StageResult(outputs: [ActionResult.Output(name: "packages", kind: .tree, digest: digest)])
+    }
+
+    private func forbidden(_ missing: [LockedPackage], lockedOn day: String) -> ForgeError {
+        let listed = 8
+        let names = missing.prefix(listed).map { "\($0.name) \($0.version) (\($0.architecture))" }
+        let more = missing.count > listed ? ["and \(missing.count - listed) more"] : []
+        return ForgeError(
+            .network,
+            "\(missing.count) of \(lock.packages.count) packages are not in the cache, and --offline forbids to fetch them",
+            details: ["the lock is of \(day)"] + names + more,
+            remedy: "build once without --offline, or name a cache that has them with --cache DIR")
     }
 
     /// One file for each package, whatever archive it comes from. The lock's reader sees to it that names, versions and

@@ -14,36 +14,60 @@ struct HelperLock {
             throw ForgeError(.bug, "request: no cache or no requests")
         }
         let store = try Store(directory: cache)
-        var entries: [JSON] = []
-        var notes: [JSON] = []
-        var newer: [JSON] = []
+        var answer = Answer()
         for json in requests {
             let item = try Item(json, command: Places(message))
             events.send(HelperEvent.progress(ActionProgress(phase: "resolving \(item.id)")).json)
-            let reader = SuiteReader(
-                source: Fetcher(partialDirectory: cache + "/partial"), store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
-                now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
-            let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
-            if message["check"]?.bool == true {
-                guard let previous = item.previous else { continue }
-                let changes = try locker.check(previous, request: item.request)
-                newer += changes.map { .string("\(item.id): \($0)") }
-            } else {
-                let outcome = try locker.lock(
-                    id: item.id, parameters: item.parameters, request: item.request, previous: item.previous,
-                    update: try HelperLock.update(message["update"], item))
-                var entry = outcome.entry
-                // The lock is found by what the recipe says, in the recipe's words.
-                entry.request = item.asked
-                entries.append(entry.json)
-                notes += outcome.notes.map { .string("\(item.id): \($0)") }
+            do {
+                try resolve(item, message, cache: cache, store: store, &answer)
+            } catch var error as ForgeError {
+                if error.location == nil { error.location = HelperLock.location(json["at"]) }
+                throw error
             }
         }
         try store.flush()
         events.send(
             .object([
-                ("event", .string("lock")), ("entries", .array(entries)), ("notes", .array(notes)), ("newer", .array(newer)),
+                ("event", .string("lock")), ("entries", .array(answer.entries)), ("notes", .array(answer.notes)),
+                ("newer", .array(answer.newer)),
             ]))
+    }
+
+    /// What the helper answers, as it grows.
+    private struct Answer {
+        var entries: [JSON] = []
+        var notes: [JSON] = []
+        var newer: [JSON] = []
+    }
+
+    private static func location(_ json: JSON?) -> SourceLocation? {
+        guard let json, let file = json["file"]?.string, let line = json["line"]?.int, let column = json["column"]?.int
+        else { return nil }
+        return SourceLocation(file: file, line: Int(line), column: Int(column))
+    }
+
+    private func resolve(
+        _ item: Item, _ message: JSON, cache: String, store: Store, _ answer: inout Answer
+    ) throws {
+        let reader = SuiteReader(
+            source: Fetcher(partialDirectory: cache + "/partial"), store: store,
+            verifier: SignatureVerifier(scratch: cache + "/tmp"),
+            now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
+        let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
+        if message["check"]?.bool == true {
+            guard let previous = item.previous else { return }
+            let changes = try locker.check(previous, request: item.request)
+            answer.newer += changes.map { .string("\(item.id): \($0)") }
+        } else {
+            let outcome = try locker.lock(
+                id: item.id, parameters: item.parameters, request: item.request, previous: item.previous,
+                update: try HelperLock.update(message["update"], item))
+            var entry = outcome.entry
+            // The lock is found by what the recipe says, in the recipe's words.
+            entry.request = item.asked
+            answer.entries.append(entry.json)
+            answer.notes += outcome.notes.map { .string("\(item.id): \($0)") }
+        }
     }
 
     /// Which packages may move. Names that only another stage's set has are none of this one's.
@@ -86,7 +110,8 @@ struct HelperLock {
             }
             guard json["lock"]?.string == "debian" else {
                 throw ForgeError(
-                    .badInput, "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
+                    .badInput,
+                    "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
                     remedy: "lockers: debian")
             }
             self.id = id

@@ -127,7 +127,7 @@ import Testing
         let error = failure { try fetcher().fetch(wanted, into: store, lockedOn: "2026-11-20") }
         #expect(
             error?.description == """
-                cannot download 2 files: a 1.0 (amd64), b 2:3.4-1 (all)
+                2 files are no longer offered by the mirrors: a 1.0 (amd64), b 2:3.4-1 (all)
                   the lock is of 2026-11-20
                   a 1.0 (amd64):
                     \(mirror.url)/0: HTTP status 404 (not there)

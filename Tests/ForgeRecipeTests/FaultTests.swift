@@ -66,7 +66,7 @@ extension FaultyRecipe {
         - stage: rootfs
         + stage: rootsf
         = 23:12: there is no stage “rootsf”; did you mean “rootfs”?
-        =   → `forge stages` lists the stages
+        =   → `forge schema reference` describes every stage
         # unknown key in a stage instance
         - inputs: {packages: packages.packages}
         + input: {packages: packages.packages}

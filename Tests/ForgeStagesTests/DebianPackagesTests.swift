@@ -161,6 +161,21 @@ import Testing
         #expect(error?.code == .network)
     }
 
+    /// With every byte in the store, a build needs no network; without, it says what is missing.
+    @Test func offlineIsWhatTheStoreHas() throws {
+        let packages = [try publish("a", "1", size: 10), try publish("b", "2", size: 40_000)]
+        _ = try store.put(file: "\(scratch)/mirror/\(packages[0].path)")
+        let places = Mirrors(archives: ["debian": ["file://\(scratch)/mirror"]])
+        let lock = entry(packages)
+        let error = failure { _ = try DebianPackages(context(), locked: lock, mirrors: places, offline: true).run() }
+        #expect(error?.code == .network)
+        #expect(error?.message == "1 of 2 packages are not in the cache, and --offline forbids to fetch them")
+        #expect(error?.details.last == "b 2 (amd64)")
+        let online = try run(packages)
+        let offline = try DebianPackages(context(), locked: lock, mirrors: Mirrors(), offline: true).run()
+        #expect(offline.outputs == online.outputs)
+    }
+
     @Test func otherBytesThanLockedAreRefused() throws {
         let package = try publish("bash", "5.2", size: 40_000)
         try Files.write("\(scratch)/mirror/\(package.path)", [UInt8](repeating: 0, count: 40_000))

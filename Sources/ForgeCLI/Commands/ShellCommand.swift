@@ -13,6 +13,8 @@ struct ShellCommand {
     func run() throws -> ExitCode {
         let recipe = try session.recipe()
         let store = try session.store()
+        let use = try store.hold()
+        defer { withExtendedLifetime(use) {} }
         let planned = try session.plan(recipe)
         let wanted = session.arguments.operand(1) ?? ""
         guard let index = planned.actions[wanted] else {
@@ -44,7 +46,8 @@ struct ShellCommand {
         let file = "\(scratch.path).json"
         try Files.write(file, message.json.description)
         defer { unlink(file) }
-        session.console.note("sandbox of \(action.name): inputs in /in, options in /forge, outputs to /out (thrown away)")
+        session.console.note(
+            "sandbox of \(action.name): inputs in /in, options in /forge, outputs to /out (thrown away)")
         if action.program == .script { session.console.note("run the stage by hand with /stage/run; leave with exit") }
         var arguments = ["shell", file]
         if let command = session.arguments.value("command") { arguments.append(command) }

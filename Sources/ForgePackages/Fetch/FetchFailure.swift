@@ -38,8 +38,11 @@ extension FetchFailure {
             return failure.isGone && failure.digest != nil
                 ? "\(name) is no longer offered by the mirrors" : "cannot download \(name)"
         }
-        let some = names.prefix(3).joined(separator: ", ")
-        return "cannot download \(names.count) files: \(some)\(names.count > 3 ? ", …" : "")"
+        let some = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
+        if failures.allSatisfy({ $0.isGone && !$0.isWrongBytes && $0.digest != nil }) {
+            return "\(names.count) files are no longer offered by the mirrors: \(some)"
+        }
+        return "cannot download \(names.count) files: \(some)"
     }
 
     private static func remedy(_ failures: [FetchFailure], wrong: Bool, gone: Bool) -> String {
