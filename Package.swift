@@ -47,7 +47,9 @@ let package = Package(
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         module("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
-        module("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
+        module(
+            "ForgePackages",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
         module(
             "ForgeStages",
             ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages"]),
@@ -56,7 +58,9 @@ let package = Package(
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
         // One built-in action, lock or download per process, with the heavy libraries.
-        .executableTarget(name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages", "ForgeStore"], swiftSettings: strict),
+        .executableTarget(
+            name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages", "ForgeStore"],
+            swiftSettings: strict),
 
         tests("ForgeBase", ["ForgeBase"]),
         // What tests run in processes of their own: as another user, or as process 1 of private namespaces.
@@ -66,10 +70,17 @@ let package = Package(
         tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
         tests("ForgeRecipe", ["ForgeBase", "ForgeSystem", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
-        tests("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
+        tests(
+            "ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
         tests("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeArchive"]),
-        tests("ForgePackages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "forge-helper"]),
-        tests("ForgeStages", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "ForgeStages"]),
-        tests("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI"]),
+        tests(
+            "ForgePackages",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "forge-helper"]),
+        tests(
+            "ForgeStages",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "ForgeStages"]),
+        tests(
+            "ForgeCLI",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI"]),
     ]
 )

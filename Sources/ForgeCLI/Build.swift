@@ -87,9 +87,12 @@ struct Build {
         let others = engine.errors.count - 1
         if others > 0 { error.details.append("and \(Format.count(others, "other action")) failed") }
         if error.remedy == nil, error.code == .stageFailed {
-            let stage = action.name.hasPrefix(recipe.name + "/")
+            let stage =
+                action.name.hasPrefix(recipe.name + "/")
                 ? String(action.name.dropFirst(recipe.name.count + 1)) : action.name
-            error.remedy = "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+            error.remedy = action.program == .script
+                ? "look around in its sandbox: forge shell \(recipe.name) \(stage)"
+                : "read its whole log: forge log \(recipe.name) \(stage)"
         }
         return error
     }

@@ -8,7 +8,8 @@ enum CommandCatalog {
     private static let output = OptionSyntax.value("output", "DIR", "Where artifacts go; default: out/ of the project")
     private static let locked = OptionSyntax.flag("locked", "Refuse to make or change a lock (for CI)")
     private static let sources: [OptionSyntax] = [
-        .value("mirror", "ARCHIVE=URL", "Fetch an archive's packages from here (or FORGE_MIRROR_<ARCHIVE>)", repeats: true),
+        .value(
+            "mirror", "ARCHIVE=URL", "Fetch an archive's packages from here (or FORGE_MIRROR_<ARCHIVE>)", repeats: true),
         .value("snapshot", "ARCHIVE=URL", "Ask this snapshot service for packages that are gone", repeats: true),
         .flag("allow-expired", "Accept a Release file that is past its Valid-Until"),
     ]
@@ -45,8 +46,10 @@ enum CommandCatalog {
                 With --update only the named packages move, or all of them if none is named.
                 """,
             operands: [neededRecipe, OperandSyntax(name: "PACKAGE", kind: .word, repeats: true)],
-            options: [set, .flag("check", "Say which packages have newer versions; write nothing"),
-                .flag("update", "Move packages to the versions that the archives have now")] + sources,
+            options: [
+                set, .flag("check", "Say which packages have newer versions; write nothing"),
+                .flag("update", "Move packages to the versions that the archives have now"),
+            ] + sources,
             examples: [
                 ("forge lock debian-node", "make the lock, or complete it"),
                 ("forge lock --check debian-node", "list what is newer in the archives"),
@@ -58,7 +61,9 @@ enum CommandCatalog {
             examples: [("forge plan debian-node --json", "every action with its options and inputs")]),
         CommandSyntax(
             name: "graph", summary: "Draw the graph of actions", operands: [recipe],
-            options: [set, locked, .value("format", "FORMAT", "dot, or svg through Graphviz", choices: ["dot", "svg"])]
+            options: [
+                set, locked, .value("format", "FORMAT", "dot, or svg through Graphviz", choices: ["dot", "svg"]),
+            ]
                 + sources,
             examples: [("forge graph debian-node --format svg > graph.svg", "a picture of the build")]),
         CommandSyntax(
@@ -77,23 +82,27 @@ enum CommandCatalog {
                 The sandbox has the inputs, options and environment of the stage. Outputs written there are thrown away.
                 """,
             operands: [neededRecipe, OperandSyntax(name: "STAGE", kind: .stage, required: true)],
-            options: [set, .value("command", "TEXT", "Run this with sh instead of an interactive shell")] + sources,
+            options: [set, locked, .value("command", "TEXT", "Run this with bash instead of an interactive shell")] + sources,
             examples: [("forge shell debian-node iso", "look around where the ISO is made")]),
         CommandSyntax(
             name: "run", summary: "Boot a built image in QEMU",
             discussion: "The serial console is this terminal; leave with ctrl-A X. SSH of the machine is forwarded.",
             operands: [recipe],
-            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")],
+            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")] + running + sources + [locked],
             examples: [("forge run debian-node --firmware uefi", "boot by UEFI")]),
         CommandSyntax(
             name: "test", summary: "Boot a built image and check what the recipe's tests say", operands: [recipe],
-            options: [set, output, .value("only", "NAME", "Run this test only", repeats: true),
-                .value("timeout", "SECONDS", "Longest time for one boot; default 600")] + machine + running + sources
+            options: [
+                set, output, .value("only", "NAME", "Run this test only", repeats: true),
+                .value("timeout", "SECONDS", "Longest time for one boot; default 600"),
+            ] + machine + running + sources
                 + [locked],
             examples: [("forge test debian-node --firmware uefi", "the tests by UEFI only")]),
         CommandSyntax(
             name: "cache", summary: "Look after the cache",
-            operands: [OperandSyntax(name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc"]), required: true)],
+            operands: [
+                OperandSyntax(name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc", "clear"]), required: true)
+            ],
             options: [
                 .value("max-size", "SIZE", "gc: keep at most this much, for example 20G"),
                 .value("min-free", "SIZE", "gc: free at least this much of the disk"),
@@ -106,13 +115,15 @@ enum CommandCatalog {
             examples: [("forge schema recipe > recipe.schema.json", "for an editor's completion")]),
         CommandSyntax(name: "doctor", summary: "Check that this host can build and test"),
         CommandSyntax(
-            name: "init", summary: "Start a new recipe", operands: [OperandSyntax(name: "NAME", kind: .word, required: true)],
+            name: "init", summary: "Start a new recipe",
+            operands: [OperandSyntax(name: "NAME", kind: .word, required: true)],
             examples: [("forge init my-node", "makes recipes/my-node/ to build on")]),
         CommandSyntax(
             name: "completions", summary: "Print completions for a shell",
             operands: [OperandSyntax(name: "SHELL", kind: .choice(["bash", "zsh", "fish"]), required: true)],
             examples: [("source <(forge completions bash)", "completion in this shell")]),
-        CommandSyntax(name: "manual", summary: "Print the manual page (troff)",
+        CommandSyntax(
+            name: "manual", summary: "Print the manual page (troff)",
             examples: [("forge manual | man -l -", "read the manual")]),
         CommandSyntax(name: "version", summary: "Print the version"),
     ]

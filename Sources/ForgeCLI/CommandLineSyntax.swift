@@ -60,7 +60,9 @@ struct Arguments: Sendable {
     static let common: [OptionSyntax] = [
         .value("cache", "DIR", "Where objects, results and logs are kept (or FORGE_CACHE)"),
         .flag("json", "Write JSON to standard output"),
-        .value("color", "WHEN", "Colour: auto, always or never (NO_COLOR is honoured)", choices: ["auto", "always", "never"]),
+        .value(
+            "color", "WHEN", "Colour: auto, always or never (NO_COLOR is honoured)",
+            choices: ["auto", "always", "never"]),
         .flag("quiet", "Write errors and results only"),
         .flag("help", "Show this help"),
     ]
@@ -106,7 +108,8 @@ struct Arguments: Sendable {
         }
         guard option.choices.isEmpty || option.choices.contains(value) else {
             throw ForgeError(
-                .badInput, "--\(option.name) cannot be “\(value)”: choose from \(option.choices.joined(separator: ", "))",
+                .badInput,
+                "--\(option.name) cannot be “\(value)”: choose from \(option.choices.joined(separator: ", "))",
                 remedy: remedy)
         }
         guard option.repeats || values[option.name] == nil else {

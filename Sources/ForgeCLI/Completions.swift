@@ -62,7 +62,9 @@ enum Completions {
             script += "complete -c forge -n __fish_use_subcommand -a \(command.name) -d '\(quoted(command.summary))'\n"
             let within = "-n '__fish_seen_subcommand_from \(command.name)'"
             for option in command.options + Arguments.common {
-                let value = option.value == nil ? "" : " -r" + (option.choices.isEmpty ? "" : " -a '\(option.choices.joined(separator: " "))'")
+                let value =
+                    option.value == nil
+                    ? "" : " -r" + (option.choices.isEmpty ? "" : " -a '\(option.choices.joined(separator: " "))'")
                 script += "complete -c forge \(within) -l \(option.name)\(value) -d '\(quoted(option.summary))'\n"
             }
             for operand in command.operands {

@@ -82,7 +82,10 @@ final class Console {
         while !bytes.isEmpty {
             let done = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             // Nobody reads any more (`forge plan | head`): not a failure of the build.
-            if done < 0 { if errno == EINTR { continue } else { return } }
+            if done < 0 {
+                guard errno == EINTR else { return }
+                continue
+            }
             bytes = bytes.dropFirst(done)
         }
     }

@@ -16,6 +16,7 @@ struct Explanation {
         case .option:
             guard let before = change.before else { return ["option \(change.name) is new: \(short(change.after))"] }
             guard let after = change.after else { return ["option \(change.name) is gone (was \(short(before)))"] }
+            if let lists = items(before, after) { return ["option \(change.name) changed"] + lists.map { "  " + $0 } }
             return ["option \(change.name) changed: \(short(before)) → \(short(after))"]
         case .tree:
             return [verb("\(change.name)", change)] + files(change).map { "  " + $0 }
@@ -24,6 +25,16 @@ struct Explanation {
         case .setting:
             return ["\(change.name) changed: \(short(change.before)) → \(short(change.after))"]
         }
+    }
+
+    /// What two lists of texts do not share.
+    private func items(_ before: String, _ after: String) -> [String]? {
+        func list(_ text: String) -> [String]? {
+            guard let items = (try? JSON(parsing: text, file: "option"))?.array else { return nil }
+            return items.map { $0.string ?? $0.description }
+        }
+        guard let old = list(before), let new = list(after) else { return nil }
+        return old.filter { !new.contains($0) }.map { "- \(short($0))" } + new.filter { !old.contains($0) }.map { "+ \(short($0))" }
     }
 
     private func verb(_ what: String, _ change: KeyChange) -> String {
@@ -54,7 +65,9 @@ struct Explanation {
             else { return [:] }
             var versions: [String: String] = [:]
             for package in json["packages"]?.array ?? [] {
-                if let name = package["name"]?.string, let version = package["version"]?.string { versions[name] = version }
+                if let name = package["name"]?.string, let version = package["version"]?.string {
+                    versions[name] = version
+                }
             }
             return versions
         }

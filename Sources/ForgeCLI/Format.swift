@@ -9,7 +9,8 @@ enum Format {
             value /= 1000
             unit += 1
         }
-        return unit == 0 ? "\(count) B" : "\(fixed(value, digits: value < 9.95 ? 2 : value < 99.5 ? 1 : 0)) \(units[unit])"
+        return unit == 0
+            ? "\(count) B" : "\(fixed(value, digits: value < 9.95 ? 2 : value < 99.5 ? 1 : 0)) \(units[unit])"
     }
 
     /// `0.4 s`, `12 s`, `3 min 20 s`.

@@ -36,6 +36,9 @@ enum Help {
     static func text(for command: CommandSyntax) -> String {
         var text = "\(command.summary)\n\nUsage: \(command.usage)\n"
         if !command.discussion.isEmpty { text += "\n" + wrap(command.discussion, indent: 0) }
+        for operand in command.operands {
+            if case .choice(let words) = operand.kind { text += "\n\(operand.name): \(words.joined(separator: ", "))\n" }
+        }
         text += "\nOptions:\n" + table((command.options + Arguments.common).map { (written($0), $0.summary) })
         if !command.examples.isEmpty {
             text += "\nExamples:\n"
@@ -51,7 +54,9 @@ enum Help {
     private static func table(_ rows: [(String, String)]) -> String {
         let width = min(28, rows.map(\.0.count).max() ?? 0)
         return rows.map { name, meaning in
-            let gap = name.count > width ? "\n" + String(repeating: " ", count: width + 4)
+            let gap =
+                name.count > width
+                ? "\n" + String(repeating: " ", count: width + 4)
                 : String(repeating: " ", count: width - name.count + 2)
             return "  \(name)\(gap)\(meaning)\n"
         }.joined()

@@ -47,17 +47,7 @@ struct LockService {
     }
 
     /// The options that determine what is locked: not where it is fetched from.
-    static func request(_ options: JSON) -> JSON {
-        func stripped(_ json: JSON) -> JSON {
-            switch json {
-            case .object(let fields):
-                .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, stripped($0.1)) })
-            case .array(let items): .array(items.map(stripped))
-            default: json
-            }
-        }
-        return stripped(options).canonical
-    }
+    static func request(_ options: JSON) -> JSON { Planner.withoutPlaces(options).canonical }
 
     /// The lock for a build: made now if there is none, completed if the parameters are new, refused if it does not fit.
     /// - Returns: what the planner asks for.

@@ -29,12 +29,16 @@ final class ProgressView: EngineObserver {
         case .ran:
             let seconds = Format.seconds(now() - (started[index] ?? now()))
             console.note(
-                console.live ? "\(console.styled("✓", .green)) \(name)  \(console.styled(seconds, .dim))" : "done  \(name) (\(seconds))")
+                console.live
+                    ? "\(console.styled("✓", .green)) \(name)  \(console.styled(seconds, .dim))"
+                    : "done  \(name) (\(seconds))")
         case .failed where started[index] != nil:
             console.note(console.live ? "\(console.styled("✗", .red)) \(name)" : "FAIL  \(name)")
         default: break
         }
-        if state != .running { started[index] = state == .ran || state == .failed || state == .skipped ? nil : started[index] }
+        if state != .running {
+            started[index] = state == .ran || state == .failed || state == .skipped ? nil : started[index]
+        }
         draw(engine)
     }
 
@@ -72,8 +76,10 @@ final class ProgressView: EngineObserver {
             let cells = 12
             let full = min(cells, Int(share * Double(cells)))
             text += " ▕" + String(repeating: "█", count: full) + String(repeating: " ", count: cells - full) + "▏"
-            text += progress.unit == "bytes"
-                ? " \(Format.bytes(progress.done)) of \(Format.bytes(progress.total))" : " \(progress.done)/\(progress.total)"
+            text +=
+                progress.unit == "bytes"
+                ? " \(Format.bytes(progress.done)) of \(Format.bytes(progress.total))"
+                : " \(progress.done)/\(progress.total)"
         }
         return text + "  \(Format.seconds(seconds))"
     }

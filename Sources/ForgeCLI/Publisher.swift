@@ -26,6 +26,8 @@ struct PublishedArtifact {
 struct Publisher {
     let store: Store
     let directory: String
+    /// What forge itself writes about the artifacts.
+    static let about = ["packages.json", "manifest.json", "SHA256SUMS"]
 
     func publish(_ planned: PlannedRecipe, engine: Engine, recipe: Recipe) throws -> [PublishedArtifact] {
         try Files.makeDirectories(directory)
@@ -43,6 +45,9 @@ struct Publisher {
         artifacts.append(try place(packages, "packages.json", "application/json"))
         let manifest = try store.put(Array(manifest(artifacts, recipe, planned).pretty(depth: 3).utf8))
         artifacts.append(try place(manifest, "manifest.json", "application/json"))
+        // For `sha256sum -c`: of everything else.
+        let sums = artifacts.map { "\($0.digest.hex)  \($0.path)\n" }.joined()
+        artifacts.append(try place(try store.put(Array(sums.utf8)), "SHA256SUMS", "text/plain"))
         try removeOthers(than: Set(artifacts.map(\.path)), below: "")
         return artifacts
     }

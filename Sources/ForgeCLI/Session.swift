@@ -49,7 +49,8 @@ final class Session {
         let path = Files.parent(of: Host.executablePath ?? "") + "/forge-helper"
         guard Files.exists(path) else {
             throw ForgeError(
-                .unsupportedHost, "there is no \(path)", details: ["forge runs every action as a child of that program"],
+                .unsupportedHost, "there is no \(path)",
+                details: ["forge runs every action as a child of that program"],
                 remedy: "build the whole package: `swift build -c release`, or start forge with ci/forge")
         }
         return path
@@ -76,7 +77,8 @@ final class Session {
             let names = try layout.recipeNames()
             guard names.count == 1 else {
                 throw ForgeError(
-                    .badInput, "which recipe?", details: names.map { "there is \($0)" }, remedy: "name one: \(arguments.command.usage)")
+                    .badInput, "which recipe?", details: names.map { "there is \($0)" },
+                    remedy: "name one: \(arguments.command.usage)")
             }
             name = names[0]
         }

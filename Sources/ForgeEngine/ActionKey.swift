@@ -39,7 +39,7 @@ package struct ActionKey: Sendable, Equatable {
     /// Inputs enter by the digest of their content: an action rebuilt to the same bytes stops the rebuild there.
     package init(of action: PlannedAction, inputs: [ResolvedInput], buildRoot: Digest?) {
         var content: [KeyPart] = []
-        for (name, value) in action.options.object ?? [] {
+        for (name, value) in action.keyedOptions.object ?? [] {
             content.append(KeyPart(.option, name, value.description))
         }
         for input in inputs {

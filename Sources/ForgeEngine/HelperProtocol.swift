@@ -6,7 +6,8 @@ package struct HelperRequest: Sendable, Equatable {
     package var action: String
     package var stage: String
     package var program: StageProgram
-    package var stageFolder: String
+    /// The tree of the stage's folder: what the script sees is what the key is made of.
+    package var stageDigest: Digest
     package var options: JSON
     package var inputs: [ResolvedInput]
     package var outputs: [PlannedOutput]
@@ -37,7 +38,7 @@ package struct HelperRequest: Sendable, Equatable {
         self.action = action.name
         stage = action.stage
         program = action.program
-        stageFolder = action.stageFolder
+        stageDigest = action.stageDigest
         options = action.options
         inputs = request.inputs
         outputs = action.outputs
@@ -65,7 +66,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("action", .string(action)),
             ("stage", .string(stage)),
             ("run", .string(program.text)),
-            ("stage_folder", .string(stageFolder)),
+            ("stage_digest", .string(stageDigest.description)),
             ("options", options),
             (
                 "inputs",
@@ -110,7 +111,7 @@ package struct HelperRequest: Sendable, Equatable {
         action = try field("action", \.string)
         stage = try field("stage", \.string)
         program = try field("run") { $0.string.flatMap { StageProgram($0) } }
-        stageFolder = try field("stage_folder", \.string)
+        stageDigest = try field("stage_digest", digest)
         options = try field("options") { $0 }
         inputs = []
         for item in try field("inputs", \.array) {

@@ -84,6 +84,8 @@ package struct PlannedAction: Sendable {
     package var stageDigest: Digest
     /// Every option with its default filled in; canonical.
     package var options: JSON
+    /// The options that enter the key: where a lock pins the bytes, not the places they are fetched from.
+    package var keyedOptions: JSON
     package var inputs: [PlannedInput]
     /// The tree in which the script runs.
     package var buildRoot: OutputReference?
@@ -101,7 +103,7 @@ package struct PlannedAction: Sendable {
 
     package init(
         name: String, stage: String, program: StageProgram, stageFolder: String, stageDigest: Digest, options: JSON,
-        inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil, locked: Digest? = nil,
+        keyedOptions: JSON? = nil, inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil, locked: Digest? = nil,
         outputs: [PlannedOutput], epoch: Int64 = 0, architecture: String = "amd64", resources: Resources = Resources(),
         network: Bool = false, location: SourceLocation? = nil
     ) {
@@ -111,6 +113,7 @@ package struct PlannedAction: Sendable {
         self.stageFolder = stageFolder
         self.stageDigest = stageDigest
         self.options = options
+        self.keyedOptions = keyedOptions ?? options
         self.inputs = inputs
         self.buildRoot = buildRoot
         self.locked = locked

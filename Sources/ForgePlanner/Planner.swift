@@ -56,12 +56,25 @@ package struct Planner {
         buildRoot.map { "build-root:\($0)/\(stage.id)" } ?? stage.id
     }
 
+    /// Options without the places to fetch from, which say nothing of what is fetched once a lock pins it.
+    package static func withoutPlaces(_ options: JSON) -> JSON {
+        switch options {
+        case .object(let fields):
+            .object(fields.filter { $0.0 != "uri" && $0.0 != "snapshot" }.map { ($0.0, withoutPlaces($0.1)) })
+        case .array(let items): .array(items.map(withoutPlaces))
+        default: options
+        }
+    }
+
     /// Every stage that needs a lock, of the recipe and of the build roots it uses, by name in the lock.
-    package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(id: String, stage: StageInstance)]
-    {
+    package static func lockedStages(of recipe: Recipe, catalog: StageCatalog) throws -> [(
+        id: String, stage: StageInstance
+    )] {
         var found: [(String, StageInstance)] = []
         for root in try catalog.buildRoots(for: recipe) {
-            found += root.recipe.stages.filter { $0.definition.lock != nil }.map { (name(of: $0, buildRoot: root.name), $0) }
+            found += root.recipe.stages.filter { $0.definition.lock != nil }.map {
+                (name(of: $0, buildRoot: root.name), $0)
+            }
         }
         return found + recipe.stages.filter { $0.definition.lock != nil }.map { ($0.id, $0) }
     }
@@ -73,18 +86,23 @@ package struct Planner {
         var roots: [String: ForgeEngine.OutputReference] = [:]
         var epoch: Int64 = 0
         for (name, root) in try catalog.buildRoots(for: recipe) {
-            let made = try add(root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, to: &plan, epoch: &epoch)
-            guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage] else {
+            let made = try add(
+                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, lockName: recipe.name, to: &plan, epoch: &epoch)
+            guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage]
+            else {
                 throw ForgeError(.bug, "build root \(name) has no tree")
             }
             roots[name] = ForgeEngine.OutputReference(action: index, output: tree.source.output)
             for (id, index) in made { actions["build-root:\(name)/\(id)"] = index }
         }
         let tools = Set(plan.actions.indices)
-        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, to: &plan, epoch: &epoch)
+        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, lockName: recipe.name, to: &plan,
+            epoch: &epoch)
         actions.merge(made) { $1 }
         plan.artifacts = try recipe.artifacts.map { artifact in
-            guard let index = made[artifact.source.stage] else { throw ForgeError(.bug, "artifact \(artifact.path) has no stage") }
+            guard let index = made[artifact.source.stage] else {
+                throw ForgeError(.bug, "artifact \(artifact.path) has no stage")
+            }
             let output = plan.actions[index].outputs.first { $0.name == artifact.source.output }
             return PlannedArtifact(
                 path: artifact.path,
@@ -96,14 +114,15 @@ package struct Planner {
 
     private mutating func add(
         _ recipe: Recipe, prefix: String, buildRoot: String?, roots: [String: ForgeEngine.OutputReference],
-        to plan: inout Plan, epoch: inout Int64
+        lockName: String, to plan: inout Plan, epoch: inout Int64
     ) throws -> [String: Int] {
         var parts: [String: LockedPart] = [:]
         for stage in recipe.stages where stage.definition.lock != nil {
             let name = Planner.name(of: stage, buildRoot: buildRoot)
             guard let part = try locked(name, stage) else {
                 throw ForgeError(
-                    .badInput, "stage “\(name)” is not in the lock", at: stage.location, remedy: "run `forge lock \(recipe.name)`")
+                    .badInput, "stage “\(name)” is not in the lock", at: stage.location,
+                    remedy: "run `forge lock \(recipe.name)`")
             }
             parts[stage.id] = part
         }
@@ -145,7 +164,7 @@ package struct Planner {
         return PlannedAction(
             name: name, stage: definition.name, program: StageProgram(definition.run.text) ?? .script,
             stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
-            inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
+            keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
             locked: try locked.map { try store.put(Array($0.content.description.utf8)) },
             outputs: definition.outputs.map {
                 PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)

@@ -6,12 +6,18 @@ package import ForgeSystem
 ///
 /// What git does not keep is not looked at: owner and group are root, modes are 0755 or 0644 by the owner's execute bit,
 /// times are gone. So a checkout with another umask gives the same tree.
-struct SourceTree {
-    let store: any ObjectStore
+package struct SourceTree {
+    private let store: any ObjectStore
     /// Digests of files that have not changed since they were last read.
-    let memo: any FileMemo
+    private let memo: any FileMemo
     /// What messages call a path.
-    let shown: (String) -> String
+    private let shown: (String) -> String
+
+    package init(store: any ObjectStore, memo: any FileMemo, shown: @escaping (String) -> String) {
+        self.store = store
+        self.memo = memo
+        self.shown = shown
+    }
 
     /// Leftovers of editors and systems, which git ignores in most projects and which no image wants.
     static func isLeftover(_ name: ByteString) -> Bool {
@@ -22,16 +28,18 @@ struct SourceTree {
 
     /// The tree of a directory.
     /// - Parameter ignoring: names in the top directory that do not count.
-    func directory(_ path: String, ignoring: Set<ByteString> = []) throws -> Digest {
+    package func directory(_ path: String, ignoring: Set<ByteString> = []) throws -> Digest {
         var entries = [TreeEntry("", .directory, mode: 0o755)]
         try add(path, below: "", ignoring: ignoring, to: &entries)
         return try Tree(entries).save(in: store)
     }
 
     /// One file.
-    func file(_ path: String) throws -> Digest {
+    package func file(_ path: String) throws -> Digest {
         guard let status = try Files.status(path) else { throw missing(path) }
-        if let known = try memo.rememberedDigest(ofFile: path, status.identity), try store.contains(known) { return known }
+        if let known = try memo.rememberedDigest(ofFile: path, status.identity), try store.contains(known) {
+            return known
+        }
         let digest = try store.put(file: path)
         memo.remember(digest, ofFile: path, status.identity)
         return digest

@@ -34,7 +34,7 @@ package struct ProjectLayout: Sendable, Equatable {
         }
         throw ForgeError(
             .badInput, "\(workingDirectory) is in no forge project: no directory above has both stages and recipes",
-            remedy: "go to the project's directory, or name it with --project DIR")
+            remedy: "go to the project's directory")
     }
 
     /// The project's stages, with places shown as `display` does.

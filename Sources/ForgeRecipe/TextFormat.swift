@@ -25,7 +25,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
         case .relativePath: "a relative path without “.” and “..”"
         case .octalMode: "permissions as three or four octal digits, such as 0644"
         case .size: "a size such as 512M or 2G (K, M, G, T: powers of 1024)"
-        case .url: "a URL that starts with https:// or http://"
+        case .url: "a URL that starts with https://, http:// or file:///"
         case .sha256: "a SHA-256 as 64 small hexadecimal digits"
         }
     }
@@ -43,7 +43,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
         case .relativePath: "^[^/]"
         case .octalMode: "^[0-7]{3,4}$"
         case .size: "^[1-9][0-9]*[KMGT]?$"
-        case .url: "^https?://[^\\s/]+(/\\S*)?$"
+        case .url: "^(https?://[^\\s/]+(/\\S*)?|file:///\\S+)$"
         case .sha256: "^[0-9a-f]{64}$"
         }
     }
@@ -111,7 +111,8 @@ package enum TextFormat: String, Sendable, CaseIterable {
             let rest = bytes.dropFirst(scheme.utf8.count)
             return rest.first.map { $0 != UInt8(ascii: "/") } == true && rest.allSatisfy { $0 > 0x20 && $0 != 0x7f }
         }
-        return false
+        let rest = bytes.dropFirst("file:///".utf8.count)
+        return bytes.starts(with: "file:///".utf8) && !rest.isEmpty && rest.allSatisfy { $0 > 0x20 && $0 != 0x7f }
     }
 }
 

@@ -21,7 +21,8 @@ package enum HelperMain {
             case "remove" where words.count == 2: try Files.remove(words[1])
             case "ready": break
             default:
-                throw ForgeError(.badInput, "forge-helper is started by forge, not by hand", remedy: "see `forge --help`")
+                throw ForgeError(
+                    .badInput, "forge-helper is started by forge, not by hand", remedy: "see `forge --help`")
             }
             return 0
         } catch {
@@ -72,7 +73,8 @@ package enum HelperMain {
             options: request.options, epoch: request.epoch, architecture: request.architecture, jobs: request.jobs,
             clockOffset: request.clockOffset,
             progress: { done, total, unit, phase in
-                events.send(HelperEvent.progress(ActionProgress(phase: phase, done: done, total: total, unit: unit)).json)
+                events.send(
+                    HelperEvent.progress(ActionProgress(phase: phase, done: done, total: total, unit: unit)).json)
             },
             log: { bytes in _ = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) } })
     }
@@ -90,7 +92,8 @@ package enum HelperMain {
         defer { withExtendedLifetime(used) {} }
         sandbox.keepsTerminal = true
         let terminal = Host.environment("TERM") ?? "dumb"
-        let environment = ScriptStage.environment(for: request) + [("TERM", terminal), ("PS1", "\(request.stage):\\w# ")]
+        let environment =
+            ScriptStage.environment(for: request) + [("TERM", terminal), ("PS1", "\(request.stage):\\w# ")]
         let arguments = command.map { ["-c", $0] } ?? ["--norc", "-i"]
         let report = try sandbox.run(
             "/bin/bash", arguments, environment: environment, directory: "/work", input: .descriptor(STDIN_FILENO))
@@ -110,7 +113,10 @@ package final class Events: Sendable {
             while !rest.isEmpty {
                 let done = rest.withUnsafeBytes { write(3, $0.baseAddress, $0.count) }
                 // Nobody listens: the exit status still tells.
-                if done < 0 { if errno == EINTR || errno == EAGAIN { continue } else { return } }
+                if done < 0 {
+                    guard errno == EINTR || errno == EAGAIN else { return }
+                    continue
+                }
                 rest = rest.dropFirst(done)
             }
         }

@@ -9,10 +9,27 @@ import ForgeStore
 struct OverlayStage {
     let context: StageContext
 
+    /// Directories that systems give another mode or group than 0755 root. A layer that puts a file into one must not
+    /// change it: the uppermost layer that has a directory decides its mode. Git keeps no modes of directories.
+    static let directories: [ByteString: (mode: UInt32, gid: UInt32)] = [
+        "root": (0o700, 0), "root/.ssh": (0o700, 0), "tmp": (0o1777, 0), "var/tmp": (0o1777, 0),
+        "run/lock": (0o1777, 0), "var/mail": (0o2775, 8), "var/local": (0o2775, 50), "etc/ssl/private": (0o700, 0),
+        "etc/sudoers.d": (0o750, 0), "var/lib/private": (0o700, 0), "var/cache/private": (0o700, 0),
+        "var/log/private": (0o700, 0),
+    ]
+
+    /// A directory that no option describes.
+    private func directory(_ path: ByteString) -> TreeEntry {
+        let known = OverlayStage.directories[path] ?? (0o755, 0)
+        return TreeEntry(path, .directory, mode: known.mode, gid: known.gid)
+    }
+
     func run() throws -> StageResult {
         var entries: [ByteString: TreeEntry] = ["": TreeEntry("", .directory, mode: 0o755)]
         if context.inputs("source").first != nil {
-            for entry in try context.tree("source").entries { entries[entry.path] = entry }
+            for entry in try context.tree("source").entries {
+                entries[entry.path] = entry.isDirectory ? directory(entry.path) : entry
+            }
         }
         for item in context.options["files"]?.array ?? [] { try add(item, to: &entries) }
         for item in context.options["attributes"]?.array ?? [] { try change(item, in: &entries) }
@@ -31,7 +48,7 @@ struct OverlayStage {
         case (nil, let link?, false): kind = .symlink(ByteString(link))
         case (nil, nil, true):
             kind = .directory
-            mode = 0o755
+            mode = directory(path).mode
         default:
             throw ForgeError(
                 .badInput, "stage overlay: /\(path) in files needs one of “content”, “link” and “directory”")
@@ -62,7 +79,7 @@ struct OverlayStage {
     private func insert(_ entry: TreeEntry, into entries: inout [ByteString: TreeEntry]) throws {
         var parent = entry.path.parent
         while !parent.bytes.isEmpty, entries[parent] == nil {
-            entries[parent] = TreeEntry(parent, .directory, mode: 0o755)
+            entries[parent] = directory(parent)
             parent = parent.parent
         }
         entries[entry.path] = entry
@@ -91,7 +108,8 @@ struct MergeStage {
             for entry in layer.entries where entry.isDirectory {
                 if case .symlink(let target)? = shown[entry.path]?.kind {
                     throw ForgeError(
-                        .badInput, "layer \(input.label) has a directory /\(entry.path), which is a link to \(target) below it",
+                        .badInput,
+                        "layer \(input.label) has a directory /\(entry.path), which is a link to \(target) below it",
                         remedy: "put its files where the link points")
                 }
             }

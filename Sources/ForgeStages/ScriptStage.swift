@@ -41,11 +41,12 @@ struct ScriptStage {
         for name in ["root", "work/tmp", "out", "in", "forge"] { try Files.makeDirectories("\(scratch)/\(name)") }
         try Files.write("\(scratch)/forge/options.json", request.options.pretty())
         let base = try checkouts.open(root, jobs: request.jobs)
-        var used = [base]
+        let stage = try checkouts.open(request.stageDigest)
+        var used = [base, stage]
         var sandbox = Sandbox(
             root: .overlay(lower: [base.path], scratch: "\(scratch)/root"),
             binds: [
-                .init(request.stageFolder, at: Place.stage),
+                .init(stage.path, at: Place.stage),
                 .init("\(scratch)/work", at: Place.work, writable: true),
                 .init("\(scratch)/out", at: Place.outputs, writable: true),
                 .init("\(scratch)/forge", at: Place.options),
@@ -137,6 +138,7 @@ enum FakeClock {
 
     static func environment(_ offset: String?) -> [(String, String)] {
         guard let offset else { return [] }
-        return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1")]
+        // The clock is wrong, not the times of files, which are what forge and the scripts set.
+        return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1"), ("NO_FAKE_STAT", "1")]
     }
 }

@@ -22,7 +22,8 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
         -> Engine
     {
         let engine = Engine(
-            plan: plan, cache: store, objects: store, runner: runner, limits: Resources(cpu: cores, memory: 100, network: 2),
+            plan: plan, cache: store, objects: store, runner: runner,
+            limits: Resources(cpu: cores, memory: 100, network: 2),
             keepGoing: keepGoing)
         try engine.run(wanted: wanted ?? Array(plan.actions.indices))
         return engine
@@ -102,7 +103,8 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
             let runner = FakeRunner(store: store)
             runner.failing = ["bad"]
             let engine = Engine(
-                plan: plan, cache: store, objects: store, runner: runner, limits: Resources(cpu: 1), keepGoing: keepGoing)
+                plan: plan, cache: store, objects: store, runner: runner, limits: Resources(cpu: 1),
+                keepGoing: keepGoing)
             try engine.run(wanted: plan.actions.indices)
             #expect(engine.states[0] == .failed)
             #expect(engine.states[1] == .skipped)

@@ -61,7 +61,9 @@ import Testing
             try engine.run(wanted: graph.values.indices)
             let expected = model.build(graph, failing: failing)
             for i in graph.values.indices {
-                let output = try engine.results[i].map { String(decoding: try store.read($0.outputs[0].digest), as: UTF8.self) }
+                let output = try engine.results[i].map {
+                    String(decoding: try store.read($0.outputs[0].digest), as: UTF8.self)
+                }
                 #expect(output == expected.outputs[i], "seed \(seed), round \(round), n\(i)")
             }
             #expect(Set(runner.ran) == Set(expected.ran.map { "n\($0)" }), "seed \(seed), round \(round)")

@@ -8,21 +8,26 @@ import Testing
 /// Control files, versions and relationships as Debian's own tools read them.
 @Suite struct DebianFormatTests {
     /// Pieces that make versions which differ where the rules are subtle.
-    static let pieces = ["0", "1", "01", "10", "9", "~", "~~", "+", ".", "a", "b", "Z", "rc", "-1", "~rc1", "+b1", "00"]
+    static let pieces = [
+        "0", "1", "01", "10", "9", "~", "~~", "+", ".", "a", "b", "Z", "rc", "-1", "~rc1", "+b1", "00",
+    ]
 
     @Test func versionsAreOrderedAsDpkgOrdersThem() throws {
         var generator = SeededGenerator(seed: 3)
         func version() -> String {
-            let epoch = Int.random(in: 0..<6, using: &generator) == 0 ? "\(Int.random(in: 0...2, using: &generator)):" : ""
+            let epoch =
+                Int.random(in: 0..<6, using: &generator) == 0 ? "\(Int.random(in: 0...2, using: &generator)):" : ""
             let count = Int.random(in: 0...5, using: &generator)
             return epoch + "1" + (0..<count).map { _ in Self.pieces.randomElement(using: &generator) ?? "" }.joined()
         }
-        let pairs = (0..<1500).map { _ in (version(), version()) }
+        let pairs = (0..<500).map { _ in (version(), version()) }
         let script = pairs.map { a, b in
             "if dpkg --compare-versions '\(a)' lt '\(b)'; then echo -1; "
                 + "elif dpkg --compare-versions '\(a)' eq '\(b)'; then echo 0; else echo 1; fi"
         }
-        let output = try Shell.run(script.joined(separator: "\n"))
+        let scratch = Scratch()
+        try scratch.write("script", script.joined(separator: "\n"))
+        let output = try Shell.run("sh \(scratch.path)/script")
         let answers = output.lines.compactMap { Int($0) }
         try #require(answers.count == pairs.count, "\(output.text.prefix(500))")
         for (pair, answer) in zip(pairs, answers) {
@@ -55,7 +60,9 @@ import Testing
     }
 
     @Test(arguments: ["a (>= 1", "a b", "(>= 1)", "a (~ 1)", "a [amd64", "a (>=)"])
-    func malformedRelationshipsAreFaults(_ text: String) { #expect(throws: RelationScanner.Fault.self) { try scan(text) } }
+    func malformedRelationshipsAreFaults(_ text: String) {
+        #expect(throws: RelationScanner.Fault.self) { try scan(text) }
+    }
 
     private func scan(_ text: String) throws -> [String] {
         try Array(text.utf8).withUnsafeBufferPointer { bytes in
@@ -65,7 +72,8 @@ import Testing
                 func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
                 let name = text(element.name) + (element.qualifier.isEmpty ? "" : ":" + text(element.qualifier))
                 let rest = element.architectures.isEmpty ? "" : " [\(text(element.architectures))]"
-                out.append("\(name) \(element.comparison.text) \(text(element.version))\(rest)\(element.hasNext ? "|" : "")")
+                out.append(
+                    "\(name) \(element.comparison.text) \(text(element.version))\(rest)\(element.hasNext ? "|" : "")")
             }
             return out.map { $0.hasSuffix("  ") ? String($0.dropLast(2)) : $0 }
         }
@@ -82,7 +90,10 @@ import Testing
     }
 
     @Test func mutatedIndexesNeverCrash() throws {
-        let text = Array((0..<5).map { TinyArchive.package("p\($0)", "1.\($0)", ["Depends": "p1 (>= 1) | p2:any, p3"]) }.joined(separator: "\n").utf8)
+        let text = Array(
+            (0..<5).map { TinyArchive.package("p\($0)", "1.\($0)", ["Depends": "p1 (>= 1) | p2:any, p3"]) }.joined(
+                separator: "\n"
+            ).utf8)
         var generator = SeededGenerator(seed: 11)
         let origin = IndexOrigin(archive: "a", suite: "s", codename: "s", component: "main", pin: 500)
         for _ in 0..<3000 {
@@ -123,8 +134,9 @@ import Testing
         _ = try Shell.run("\(tool) \(scratch.path)/text > \(scratch.path)/packed")
         let packed = try Files.read(scratch.path + "/packed")
         #expect(try Archive.decompress(packed, limit: 220_000) == Array(text.utf8))
-        #expect(failure { _ = try Archive.decompress(packed, limit: 219_999, name: "x") }?.message
-            == "x unpacks to more than the 219999 bytes expected")
+        #expect(
+            failure { _ = try Archive.decompress(packed, limit: 219_999, name: "x") }?.message
+                == "x unpacks to more than the 219999 bytes expected")
         if name == "xz" || name == "gz" {
             let cut = Array(packed.dropLast(40))
             #expect(failure { _ = try Archive.decompress(cut, limit: 220_000) }?.code == .verification)

@@ -31,7 +31,9 @@ import Testing
         let lock = try #require(outcome.entry.debian)
         #expect(lock.packages[0].isEssential && lock.packages[1].source == "server")
         #expect(lock.packages[2].path == "pool/main/server_1.0_amd64.deb")
-        #expect(lock.archives.map(\.suite) == ["moss"] && lock.archives[0].indexes.map(\.path) == ["main/binary-amd64/Packages"])
+        #expect(
+            lock.archives.map(\.suite) == ["moss"]
+                && lock.archives[0].indexes.map(\.path) == ["main/binary-amd64/Packages"])
         #expect(lock.archives[0].signedBy.utf8.count == 40)
         #expect(outcome.entry.date == archive.date && lock.snapshot == "20260921T141320Z")
         #expect(outcome.changes.count == 3)
@@ -99,10 +101,14 @@ import Testing
         try Files.remove(archive.scratch.path + "/mirror")
         try archive.publish()
         archive.store = MemoryStore()
-        let error = failure { _ = try archive.lock(archive.request(["server", "tool"]), previous: first, update: .packages(["tool"])) }
+        let error = failure {
+            _ = try archive.lock(archive.request(["server", "tool"]), previous: first, update: .packages(["tool"]))
+        }
         #expect(error?.message == "the lock holds packages that the archive no longer has, and their index is gone too")
         #expect(error?.details.first == "packages: libserver, server")
-        #expect(error?.remedy == "name a snapshot service with --snapshot tiny=URL, or let them move with --update libserver server")
+        #expect(
+            error?.remedy
+                == "name a snapshot service with --snapshot tiny=URL, or let them move with --update libserver server")
     }
 
     @Test func aSnapshotServiceGivesTheIndexThatIsGone() throws {
@@ -137,17 +143,21 @@ import Testing
     @Test func anUpdateOfAnUnknownPackageIsRefused() throws {
         let archive = try archive()
         let first = try archive.lock(archive.request(["server"])).entry
-        let error = failure { _ = try archive.lock(archive.request(["server"]), previous: first, update: .packages(["serwer"])) }
+        let error = failure {
+            _ = try archive.lock(archive.request(["server"]), previous: first, update: .packages(["serwer"]))
+        }
         #expect(error?.message == "package “serwer” is not in the lock; did you mean “server”?")
     }
 
     @Test func theWantedFilesNameMirrorsAndSnapshots() throws {
         let archive = try archive()
         let lock = try #require(try archive.lock(archive.request(["tool"])).entry.debian)
-        let mirrors = Mirrors(archives: ["tiny": ["http://a/debian/", "http://b"]], snapshots: ["tiny": "http://s/@SNAPSHOTID@/"])
+        let mirrors = Mirrors(
+            archives: ["tiny": ["http://a/debian/", "http://b"]], snapshots: ["tiny": "http://s/@SNAPSHOTID@/"])
         let wanted = lock.wanted(mirrors: mirrors, store: archive.store)
         #expect(wanted[1].name == "tool 1.0 (amd64)")
-        #expect(wanted[1].urls == ["http://a/debian/pool/main/tool_1.0_amd64.deb", "http://b/pool/main/tool_1.0_amd64.deb"])
+        #expect(
+            wanted[1].urls == ["http://a/debian/pool/main/tool_1.0_amd64.deb", "http://b/pool/main/tool_1.0_amd64.deb"])
         #expect(wanted[1].snapshotURLs.first == "http://s/20260921T201320Z/pool/main/tool_1.0_amd64.deb")
     }
 

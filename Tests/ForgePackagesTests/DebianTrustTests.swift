@@ -19,7 +19,9 @@ import Testing
         let error = failure { _ = try archive.lock(request ?? archive.request([])) }
         // The path of the mirror differs in every run.
         return error.map { error in
-            func plain(_ text: String) -> String { text.replacing(archive.url, with: "U").replacing(archive.scratch.path, with: "T") }
+            func plain(_ text: String) -> String {
+                text.replacing(archive.url, with: "U").replacing(archive.scratch.path, with: "T")
+            }
             var plainError = error
             plainError.message = plain(error.message)
             plainError.details = error.details.map(plain)
@@ -36,7 +38,9 @@ import Testing
         try Files.remove(archive.scratch.path + "/mirror/dists/moss/main/binary-amd64/by-hash")
         let error = refusal(of: archive)
         #expect(error?.code == .verification)
-        #expect(error?.message == "U/dists/moss/main/binary-amd64/Packages is not the file that the signed Release file lists")
+        #expect(
+            error?.message
+                == "U/dists/moss/main/binary-amd64/Packages is not the file that the signed Release file lists")
         #expect(error?.details.count == 3)
         #expect(error?.remedy == "try again in some minutes, or use another mirror with --mirror ARCHIVE=URL")
     }
@@ -85,7 +89,9 @@ import Testing
         let error = refusal(of: archive)
         #expect(error?.message == "U/dists/moss/InRelease is signed by keys that the keyring lacks")
         #expect(error?.details.first?.hasPrefix("no key ") == true)
-        #expect(error?.remedy == "put a newer keyring at T/keys.gpg; or name the archive's own keyring in the recipe (`keyring:`)")
+        #expect(
+            error?.remedy
+                == "put a newer keyring at T/keys.gpg; or name the archive's own keyring in the recipe (`keyring:`)")
     }
 
     @Test func anExpiredKeyIsCalledExpired() throws {
@@ -111,7 +117,8 @@ import Testing
         let archive = try archive { $0.gpg = "--digest-algo SHA1" }
         let error = refusal(of: archive)
         #expect(error?.code == .verification)
-        #expect(error?.message == "U/dists/moss/InRelease is signed over a hash that is broken (MD5, SHA-1 or RIPEMD-160)")
+        #expect(
+            error?.message == "U/dists/moss/InRelease is signed over a hash that is broken (MD5, SHA-1 or RIPEMD-160)")
     }
 
     @Test func anExpiredReleaseFileIsRefusedUnlessAllowed() throws {
@@ -120,7 +127,9 @@ import Testing
         let error = refusal(of: archive)
         #expect(error?.message == "U/dists/moss/InRelease has expired")
         #expect(
-            error?.details.prefix(2) == ["it was valid until 2026-09-21 14:14:00 UTC", "now it is 2026-09-21 17:00:00 UTC"])
+            error?.details.prefix(2) == [
+                "it was valid until 2026-09-21 14:14:00 UTC", "now it is 2026-09-21 17:00:00 UTC",
+            ])
         #expect(error?.remedy?.contains("--allow-expired") == true)
         archive.allowsExpired = true
         #expect(try archive.lock(archive.request([])).entry.list == ["base 1.0"])
@@ -201,7 +210,9 @@ import Testing
 
     @Test func aPathOutOfTheArchiveIsRefused() throws {
         let archive = try archive {
-            $0.suites["moss"] = [TinyArchive.package("base", "1.0", ["Essential": "yes"]).replacing("pool/", with: "../")]
+            $0.suites["moss"] = [
+                TinyArchive.package("base", "1.0", ["Essential": "yes"]).replacing("pool/", with: "../")
+            ]
         }
         #expect(refusal(of: archive)?.message.contains("which is outside the archive") == true)
     }

@@ -35,7 +35,7 @@ import Testing
         let locked = try store.put(Array(lock.json.description.utf8))
         try store.flush()
         let text = """
-            {"action": "a/packages", "stage": "debian-packages", "run": "builtin:debian-packages", "stage_folder": "/",
+            {"action": "a/packages", "stage": "debian-packages", "run": "builtin:debian-packages", "stage_digest": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881/1",
              "options": {"repositories": []}, "inputs": [], "outputs": [{"name": "packages", "kind": "tree"}],
              "locked": "\(locked)", "epoch": 0, "architecture": "amd64", "seed": "\(locked)", "cache": "\(cache)",
              "scratch": "\(scratch.path)", "jobs": 1, "mirrors": {"debian": ["\(mirror)"]}, "snapshots": {}}

@@ -30,12 +30,14 @@ struct RealLockTests {
             verifier: SignatureVerifier(scratch: scratch.path + "/tmp"), now: Int64(time(nil)))
         let locker = DebianLocker(reader: reader, mirrors: mirrors, recipeFolder: "")
         let start = SystemTime().monotonic()
-        let first = try locker.lock(id: "packages", parameters: ["suite": "bookworm"], request: request, previous: nil, update: .none)
+        let first = try locker.lock(
+            id: "packages", parameters: ["suite": "bookworm"], request: request, previous: nil, update: .none)
         let middle = SystemTime().monotonic()
         let second = try locker.lock(
             id: "packages", parameters: ["suite": "bookworm"], request: request, previous: first.entry, update: .all)
         let end = SystemTime().monotonic()
-        print("locked \(first.entry.list.count) packages in \((middle - start) / 1_000_000) ms, again with a warm store in",
+        print(
+            "locked \(first.entry.list.count) packages in \((middle - start) / 1_000_000) ms, again with a warm store in",
             "\((end - middle) / 1_000_000) ms; notes \(first.notes)")
         #expect(second.entry == first.entry && second.changes.isEmpty)
         let file = LockFile(entries: [first.entry])

@@ -90,7 +90,8 @@ final class TinyArchive {
             ]
             fields.merge(release) { _, new in new }
             let text = fields.filter { !$0.value.isEmpty }.keys.sorted().map { "\($0): \(fields[$0] ?? "")\n" }.joined()
-            let sums = release["SHA256"] == "" ? "" : "SHA256:\n \(digest.hex) \(digest.size) main/binary-amd64/Packages\n"
+            let sums =
+                release["SHA256"] == "" ? "" : "SHA256:\n \(digest.hex) \(digest.size) main/binary-amd64/Packages\n"
             try scratch.write("\(folder)/Release", text + sums)
             try sign("\(scratch.path)/\(folder)")
         }
@@ -98,7 +99,8 @@ final class TinyArchive {
 
     func sign(_ folder: String) throws {
         let keys = try TestKeys.shared.get()
-        let base = "gpg --homedir \(keys.home) --batch --yes --quiet --pinentry-mode loopback --passphrase '' \(gpg) "
+        let base =
+            "gpg --homedir \(keys.home) --batch --yes --quiet --pinentry-mode loopback --passphrase '' \(gpg) "
             + "-u \(signer)@example.org"
         let output = try Shell.run(
             "\(base) --clearsign -o \(folder)/InRelease \(folder)/Release && "
@@ -138,7 +140,9 @@ final class TinyArchive {
         let reader = SuiteReader(
             source: counter, store: store, verifier: SignatureVerifier(scratch: scratch.path + "/tmp"), now: now,
             allowsExpired: allowsExpired)
-        return DebianLocker(reader: reader, mirrors: Mirrors(archives: ["tiny": [url]], snapshots: snapshots), recipeFolder: scratch.path)
+        return DebianLocker(
+            reader: reader, mirrors: Mirrors(archives: ["tiny": [url]], snapshots: snapshots),
+            recipeFolder: scratch.path)
     }
 
     func request(

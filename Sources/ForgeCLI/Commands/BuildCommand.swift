@@ -20,7 +20,7 @@ struct BuildCommand {
 
     private func summary(_ outcome: Build.Outcome) {
         let console = session.console
-        for artifact in outcome.artifacts where artifact.path != "manifest.json" && artifact.path != "packages.json" {
+        for artifact in outcome.artifacts where !Publisher.about.contains(artifact.path) {
             let size = Format.bytes(artifact.digest.size)
             console.result("\(session.layout.display(artifact.absolute))  \(console.styled(size, .dim))")
         }

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeStore
+import ForgeSystem
 
 /// `forge cache`
 struct CacheCommand {
@@ -10,6 +11,7 @@ struct CacheCommand {
         case "verify": return try verify()
         case "repair": return try repair()
         case "gc": return try collect()
+        case "clear": return try clear()
         default: return try stat()
         }
     }
@@ -48,12 +50,32 @@ struct CacheCommand {
         return .done
     }
 
+    /// Removes everything in the cache, also what belongs to ids of an ordinary user's range.
+    private func clear() throws -> ExitCode {
+        let directory = try session.cacheDirectory()
+        let lock = try FileLock.tryLock(directory + "/gc.lock")
+        guard lock != nil else {
+            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
+        }
+        for name in [
+            "forge.db", "forge.db-wal", "forge.db-shm", "objects", "partial", "tmp", "checkouts", "logs",
+        ] {
+            let path = "\(directory)/\(name)"
+            if (try? Files.remove(path)) != nil { continue }
+            _ = try Command(try session.helper(), ["remove", path], namespaces: .private(network: false)).outputOrThrow()
+        }
+        session.console.note("\(directory) is empty")
+        return .done
+    }
+
     private func report(_ damage: [StoreDamage], good: String, remedy: String?) -> ExitCode {
         if session.console.json {
-            session.console.result(JSON.object([("damaged", .array(damage.map { .string($0.description) }))]).description)
+            session.console.result(
+                JSON.object([("damaged", .array(damage.map { .string($0.description) }))]).description)
         } else {
             for item in damage { session.console.result(item.description) }
-            session.console.note(damage.isEmpty ? good : remedy.map { "\(damage.count) damaged; \($0)" } ?? "\(damage.count) dropped")
+            session.console.note(
+                damage.isEmpty ? good : remedy.map { "\(damage.count) damaged; \($0)" } ?? "\(damage.count) dropped")
         }
         return damage.isEmpty ? .done : .verification
     }

@@ -6,7 +6,8 @@ enum Commands {
     static func run(_ name: String, _ arguments: Arguments, _ console: Console) throws -> ExitCode {
         switch name {
         case "version":
-            console.result(console.json ? JSON.object([("version", .string(Version.text))]).description : "forge \(Version.text)")
+            console.result(
+                console.json ? JSON.object([("version", .string(Version.text))]).description : "forge \(Version.text)")
         case "completions": console.raw(Completions.script(for: arguments.operand(0) ?? "bash"))
         case "manual": console.raw(Help.manual())
         default: return try run(name, Session(arguments, console: console))

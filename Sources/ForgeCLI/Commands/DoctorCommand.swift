@@ -19,10 +19,12 @@ struct DoctorCommand {
         findings.append(check("forge-helper beside forge") { _ = try session.helper() })
         findings.append(
             check("user, mount, pid, ipc, uts and network namespaces") {
-                _ = try Command(session.helper(), ["ready"], namespaces: .private(network: false)).outputOrThrow(code: .unsupportedHost)
+                _ = try Command(session.helper(), ["ready"], namespaces: .private(network: false)).outputOrThrow(
+                    code: .unsupportedHost)
             })
         for (program, package, purpose) in [
-            ("gpgv", "gpgv", "verifies archives' signatures"), ("qemu-system-x86_64", "qemu-system-x86", "forge run and forge test"),
+            ("gpgv", "gpgv", "verifies archives' signatures"),
+            ("qemu-system-x86_64", "qemu-system-x86", "forge run and forge test"),
             ("ssh", "openssh-client", "forge test"), ("dot", "graphviz", "forge graph --format svg"),
         ] {
             let needed = program == "gpgv"
@@ -55,7 +57,9 @@ struct DoctorCommand {
     /// A cold build of a node image takes about 4 GB of cache.
     private func disk(_ cache: String) -> Finding {
         var info = statvfs()
-        guard statvfs(cache, &info) == 0 else { return Finding(grade: .warning, what: "cannot look at the disk of \(cache)") }
+        guard statvfs(cache, &info) == 0 else {
+            return Finding(grade: .warning, what: "cannot look at the disk of \(cache)")
+        }
         let free = Int64(info.f_bavail) * Int64(info.f_frsize)
         let text = "\(Format.bytes(free)) free in \(cache)"
         return free > 8_000_000_000
@@ -80,7 +84,8 @@ struct DoctorCommand {
             for finding in findings {
                 let style: Console.Style = finding.grade == .ok ? .green : finding.grade == .warning ? .yellow : .red
                 let grade = finding.grade.rawValue
-                console.result("\(console.styled(grade, style))\(String(repeating: " ", count: 9 - grade.count))\(finding.what)")
+                console.result(
+                    "\(console.styled(grade, style))\(String(repeating: " ", count: 9 - grade.count))\(finding.what)")
                 if let remedy = finding.remedy { console.result("         → \(remedy)") }
             }
         }

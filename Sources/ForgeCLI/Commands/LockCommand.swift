@@ -14,7 +14,8 @@ struct LockCommand {
         let packages = Array(session.arguments.operands.dropFirst())
         guard packages.isEmpty || session.arguments.has("update") else {
             throw ForgeError(
-                .badInput, "packages are named without --update", remedy: "forge lock --update \(recipe.name) \(packages.joined(separator: " "))")
+                .badInput, "packages are named without --update",
+                remedy: "forge lock --update \(recipe.name) \(packages.joined(separator: " "))")
         }
         if session.arguments.has("check") { return try check(wanted, lock, service, path) }
 
@@ -33,7 +34,8 @@ struct LockCommand {
         _ wanted: [LockService.Wanted], _ lock: LockFile, _ service: LockService, _ path: String
     ) throws -> ExitCode {
         guard !lock.entries.isEmpty else {
-            throw ForgeError(.badInput, "there is no lock \(session.layout.display(path))", remedy: "make one: forge lock RECIPE")
+            throw ForgeError(
+                .badInput, "there is no lock \(session.layout.display(path))", remedy: "make one: forge lock RECIPE")
         }
         let answer = try service.newer(wanted, than: lock)
         let lines = (answer["newer"]?.array ?? []).compactMap(\.string)
@@ -41,7 +43,10 @@ struct LockCommand {
             session.console.result(JSON.object([("newer", .array(lines.map(JSON.string)))]).description)
         } else {
             for line in lines { session.console.result(line) }
-            session.console.note(lines.isEmpty ? "the lock is up to date" : "\(Format.count(lines.count, "package")) could move: forge lock --update")
+            session.console.note(
+                lines.isEmpty
+                    ? "the lock is up to date"
+                    : "\(Format.count(lines.count, "package")) could move: forge lock --update")
         }
         return lines.isEmpty ? .done : .badInput
     }

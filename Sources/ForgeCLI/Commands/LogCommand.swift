@@ -33,7 +33,8 @@ struct LogCommand {
                 "#\(build.id)  \(LogCommand.date(build.started))  \(build.outcome)  \(Format.seconds(build.seconds))"
                     + "  \(ran) ran, \(actions.count { $0.outcome == .hit }) from the cache")
             for action in actions where action.outcome == .ran || action.outcome == .failed {
-                session.console.result("      \(action.outcome.rawValue)  \(action.name)  \(Format.seconds(action.seconds))")
+                session.console.result(
+                    "      \(action.outcome.rawValue)  \(action.name)  \(Format.seconds(action.seconds))")
             }
         }
         return .done

@@ -54,7 +54,10 @@ struct PlanCommand {
                             ])
                         })
                 ),
-                ("build_root", action.buildRoot.map { .string("\(planned.plan.actions[$0.action].name).\($0.output)") } ?? .null),
+                (
+                    "build_root",
+                    action.buildRoot.map { .string("\(planned.plan.actions[$0.action].name).\($0.output)") } ?? .null
+                ),
                 ("locked", action.locked.map { .string($0.description) } ?? .null),
                 ("outputs", .array(action.outputs.map { .string($0.name) })),
                 ("network", .bool(action.network)), ("epoch", .int(action.epoch)),
@@ -99,7 +102,8 @@ struct GraphCommand {
         func quoted(_ text: String) -> String {
             "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"") + "\""
         }
-        var text = "digraph forge {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n"
+        var text =
+            "digraph forge {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n"
         for (i, action) in planned.plan.actions.enumerated() {
             let fill = planned.tools.contains(i) ? "#eeeeee" : action.network ? "#fff3d6" : "#e3f0ff"
             text += "  a\(i) [label=\(quoted("\(action.name)\\n\(action.stage)")), fillcolor=\"\(fill)\"];\n"
@@ -126,9 +130,13 @@ struct ExplainCommand {
         let recipe = try session.recipe()
         let report = try session.arguments.has("last") ? last(recipe) : next(recipe)
         let wanted = session.arguments.operand(1)
-        let chosen = report.filter { wanted == nil || $0.action == "\(recipe.name)/\(wanted ?? "")" || $0.action == wanted }
+        let chosen = report.filter {
+            wanted == nil || $0.action == "\(recipe.name)/\(wanted ?? "")" || $0.action == wanted
+        }
         if let wanted, chosen.isEmpty {
-            let names = report.map { $0.action.hasPrefix(recipe.name + "/") ? String($0.action.dropFirst(recipe.name.count + 1)) : $0.action }
+            let names = report.map {
+                $0.action.hasPrefix(recipe.name + "/") ? String($0.action.dropFirst(recipe.name.count + 1)) : $0.action
+            }
             throw ForgeError(
                 .badInput, "\(recipe.name) has no stage “\(wanted)”\(Suggestion.hint(for: wanted, in: names))",
                 remedy: "stages: \(names.joined(separator: ", "))")
@@ -165,13 +173,16 @@ struct ExplainCommand {
         let planned = try session.plan(recipe)
         let scout = Scout()
         let engine = Engine(
-            plan: planned.plan, cache: store, objects: store, runner: scout, limits: Resources(cpu: .max, memory: .max, network: .max))
+            plan: planned.plan, cache: store, objects: store, runner: scout,
+            limits: Resources(cpu: .max, memory: .max, network: .max))
         try engine.run(wanted: planned.plan.artifacts.map(\.source.action))
         return try planned.plan.actions.indices.filter { engine.states[$0] != .unwanted }.map { index in
             let action = planned.plan.actions[index]
             if engine.states[index] == .hit { return Item(action: action.name, state: "in the cache") }
             guard let key = engine.keys[index] else {
-                let before = action.dependencies.filter { !engine.states[$0].isDone }.map { planned.plan.actions[$0].name }
+                let before = action.dependencies.filter { !engine.states[$0].isDone }.map {
+                    planned.plan.actions[$0].name
+                }
                 return Item(
                     action: action.name, state: "runs if an input changes",
                     causes: ["after \(before.joined(separator: ", "))"])
@@ -188,7 +199,10 @@ struct ExplainCommand {
         return try store.actions(ofBuild: build.id).map { action in
             guard action.outcome == .ran || action.outcome == .failed, let key = action.key,
                 let parts = try store.keyParts(of: key)
-            else { return Item(action: action.name, state: action.outcome == .hit ? "was in the cache" : action.outcome.rawValue) }
+            else {
+                return Item(
+                    action: action.name, state: action.outcome == .hit ? "was in the cache" : action.outcome.rawValue)
+            }
             return Item(
                 action: action.name, state: action.outcome.rawValue,
                 causes: try causes(action.name, parts, store, before: build.id))
@@ -196,7 +210,9 @@ struct ExplainCommand {
     }
 
     private func causes(_ name: String, _ parts: [KeyPart], _ store: Store, before: Int64 = .max) throws -> [String] {
-        guard let earlier = try store.keyParts(action: name, before: before) else { return ["it never ran here before"] }
+        guard let earlier = try store.keyParts(action: name, before: before) else {
+            return ["it never ran here before"]
+        }
         let changes = KeyChange.between(earlier.parts, parts)
         if changes.isEmpty { return ["its result is no longer in the cache"] }
         return Explanation(store: store).lines(changes)

@@ -17,7 +17,8 @@ struct RunCommand {
         }
         let out = session.outputDirectory(recipe)
         guard let image = outcome.artifacts.first(where: { $0.path.hasSuffix(".iso") && $0.path != "seed.iso" }) else {
-            throw ForgeError(.badInput, "\(recipe.name) has no ISO to boot", remedy: "add an artifact made by the stage iso")
+            throw ForgeError(
+                .badInput, "\(recipe.name) has no ISO to boot", remedy: "add an artifact made by the stage iso")
         }
         let scratch = try session.store().makeScratch("run")
         let port = try session.arguments.number("ssh-port", least: 1) ?? 2222
@@ -46,7 +47,8 @@ struct RunCommand {
         machine.credentials = [try Guest.credential(in: scratch.path)]
         session.console.note("log in from another terminal:")
         let options = Guest.options(directory: scratch.path, port: port)
-        session.console.note("    " + (["ssh"] + options + ["root@127.0.0.1"]).map(\.shellQuoted).joined(separator: " "))
+        session.console.note(
+            "    " + (["ssh"] + options + ["root@127.0.0.1"]).map(\.shellQuoted).joined(separator: " "))
         session.console.note("leave with ctrl-A X")
         let child = try Command(
             host.qemu, machine.arguments, input: .descriptor(0), output: .descriptor(1), errors: .descriptor(2),

@@ -46,7 +46,8 @@ struct ShellCommand {
         let file = "\(scratch.path).json"
         try Files.write(file, message.json.description)
         defer { unlink(file) }
-        session.console.note("sandbox of \(action.name): inputs in /in, options in /forge, outputs to /out (thrown away)")
+        session.console.note(
+            "sandbox of \(action.name): inputs in /in, options in /forge, outputs to /out (thrown away)")
         if action.program == .script { session.console.note("run the stage by hand with /stage/run; leave with exit") }
         var arguments = ["shell", file]
         if let command = session.arguments.value("command") { arguments.append(command) }

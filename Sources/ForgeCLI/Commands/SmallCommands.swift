@@ -9,17 +9,26 @@ struct InitCommand {
 
     func run() throws -> ExitCode {
         let name = session.arguments.operand(0) ?? ""
-        guard !name.isEmpty, name.utf8.allSatisfy({ $0 < 0x80 && (Character(Unicode.Scalar($0)).isLowercase || Character(Unicode.Scalar($0)).isNumber || $0 == UInt8(ascii: "-")) }) else {
-            throw ForgeError(.badInput, "“\(name)” can't be a recipe's name", remedy: "use small letters, digits and “-”")
+        guard !name.isEmpty,
+            name.utf8.allSatisfy({
+                $0 < 0x80
+                    && (Character(Unicode.Scalar($0)).isLowercase || Character(Unicode.Scalar($0)).isNumber
+                        || $0 == UInt8(ascii: "-"))
+            })
+        else {
+            throw ForgeError(
+                .badInput, "“\(name)” can't be a recipe's name", remedy: "use small letters, digits and “-”")
         }
         let directory = "\(session.layout.recipesDirectory)/\(name)"
         guard !Files.exists(directory) else {
-            throw ForgeError(.badInput, "\(session.layout.display(directory)) exists already", remedy: "choose another name")
+            throw ForgeError(
+                .badInput, "\(session.layout.display(directory)) exists already", remedy: "choose another name")
         }
         // A recipe that builds and boots is a better start than an empty one.
         let model = "\(session.layout.recipesDirectory)/debian-node"
         guard Files.isDirectory(model) else {
-            throw ForgeError(.badInput, "there is no recipe debian-node to start from", remedy: "copy any other recipe's folder")
+            throw ForgeError(
+                .badInput, "there is no recipe debian-node to start from", remedy: "copy any other recipe's folder")
         }
         try copy(model, to: directory) { text in
             text.split(separator: "\n", omittingEmptySubsequences: false).map {

@@ -100,13 +100,16 @@ struct TestCommand {
         } else {
             let kept = "\(session.outputDirectory(recipe))-console-\(run.test.name)-\(run.firmware.rawValue).log"
             try Files.write(kept, Array(guest.consoleText().utf8))
-            for failure in report.failures { session.console.error(ForgeError(.stageFailed, "\(run.name): \(failure)")) }
+            for failure in report.failures {
+                session.console.error(ForgeError(.stageFailed, "\(run.name): \(failure)"))
+            }
             session.console.note("the console of that boot: \(session.layout.display(kept))")
         }
         return report
     }
 
-    private func machine(_ run: Run, _ recipe: Recipe, _ host: HostMachine, _ scratch: String) throws -> VirtualMachine {
+    private func machine(_ run: Run, _ recipe: Recipe, _ host: HostMachine, _ scratch: String) throws -> VirtualMachine
+    {
         let out = session.outputDirectory(recipe)
         let kernel = "\(out)/vmlinuz"
         var machine = VirtualMachine(
@@ -171,18 +174,23 @@ struct MachineCheck {
         case .noFailedUnits(let except):
             // What is still starting may fail yet.
             let state = trimmed(try guest.run("systemctl is-system-running").output)
-            guard state == "running" || state == "degraded" else { return "the system is \(state.isEmpty ? "unknown" : state)" }
+            guard state == "running" || state == "degraded" else {
+                return "the system is \(state.isEmpty ? "unknown" : state)"
+            }
             let failed = try guest.run("systemctl list-units --failed --plain --no-legend").output
                 .split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
                 .filter { !except.contains($0) }
             return failed.isEmpty ? nil : "failed: \(failed.joined(separator: ", "))"
         case .command(let command, let exit, let expectation):
             let result = try guest.run(command)
-            guard result.status == exit else { return "it ended with \(result.status), not \(exit): \(trimmed(result.output))" }
+            guard result.status == exit else {
+                return "it ended with \(result.status), not \(exit): \(trimmed(result.output))"
+            }
             switch expectation {
             case .anything: return nil
             case .exactly(let text):
-                return trimmed(result.output) == trimmed(text) ? nil : "it printed “\(trimmed(result.output))”, not “\(trimmed(text))”"
+                return trimmed(result.output) == trimmed(text)
+                    ? nil : "it printed “\(trimmed(result.output))”, not “\(trimmed(text))”"
             case .containing(let text):
                 return result.output.contains(text) ? nil : "“\(text)” is not in “\(trimmed(result.output))”"
             }

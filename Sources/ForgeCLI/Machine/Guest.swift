@@ -84,15 +84,18 @@ final class Guest {
         guard let ssh = Host.findProgram("ssh") else {
             throw ForgeError(.unsupportedHost, "there is no ssh", remedy: "apt install openssh-client")
         }
-        let result = try Command(ssh, Guest.options(directory: directory, port: port) + ["root@127.0.0.1", command], errors: .null)
-            .run(timeoutSeconds: limit)
+        let result = try Command(
+            ssh, Guest.options(directory: directory, port: port) + ["root@127.0.0.1", command], errors: .null
+        )
+        .run(timeoutSeconds: limit)
         guard case .exited(let status) = result.report.status else { return (255, "") }
         return (status, String(decoding: result.output, as: UTF8.self))
     }
 
     static func options(directory: String, port: Int) -> [String] {
         [
-            "-F", "none", "-i", "\(directory)/key", "-p", String(port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+            "-F", "none", "-i", "\(directory)/key", "-p", String(port), "-o", "BatchMode=yes", "-o",
+            "IdentitiesOnly=yes",
             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
             "-o", "ConnectTimeout=10",
         ]

@@ -12,12 +12,14 @@ struct HostMachine {
     init() throws {
         guard let path = Host.findProgram("qemu-system-x86_64") else {
             throw ForgeError(
-                .unsupportedHost, "there is no qemu-system-x86_64 in PATH", remedy: "apt install qemu-system-x86, or run ci/setup --test")
+                .unsupportedHost, "there is no qemu-system-x86_64 in PATH",
+                remedy: "apt install qemu-system-x86, or run ci/setup --test")
         }
         qemu = path
         let output = try Command(path, ["--version"]).outputOrThrow()
         let text = String(decoding: output, as: UTF8.self)
-        qemuMajor = text.split(separator: " ").first { $0.first?.isNumber == true }
+        qemuMajor =
+            text.split(separator: " ").first { $0.first?.isNumber == true }
             .flatMap { $0.split(separator: ".").first }.flatMap { Int($0) } ?? 0
     }
 

@@ -49,7 +49,9 @@ struct VirtualMachine: Sendable {
 
     /// The arguments of `qemu-system-x86_64`.
     var arguments: [String] {
-        var list = ["-machine", "q35", "-m", String(memory), "-smp", String(processors), "-display", "none", "-no-reboot"]
+        var list = [
+            "-machine", "q35", "-m", String(memory), "-smp", String(processors), "-display", "none", "-no-reboot",
+        ]
         switch acceleration {
         case .kvm: list += ["-accel", "kvm", "-cpu", "host"]
         case .emulation(let threads): list += ["-accel", "tcg,thread=\(threads ? "multi" : "single")", "-cpu", "max"]
@@ -74,17 +76,23 @@ struct VirtualMachine: Sendable {
         case nil: break
         }
         for disk in disks { list += ["-drive", "file=\(escaped(disk.path)),if=virtio,format=\(disk.format)"] }
-        list += ["-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:\(sshPort)-:22", "-device", "virtio-net-pci,netdev=net0"]
+        list += [
+            "-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:\(sshPort)-:22", "-device", "virtio-net-pci,netdev=net0",
+        ]
         list += ["-device", "virtio-rng-pci"]
         for credential in credentials {
             list += ["-fw_cfg", "name=opt/io.systemd.credentials/\(credential.name),file=\(escaped(credential.file))"]
         }
-        list += console == "stdio" ? ["-serial", "mon:stdio"] : ["-serial", "file:\(escaped(console))", "-monitor", "none"]
+        list +=
+            console == "stdio"
+            ? ["-serial", "mon:stdio"] : ["-serial", "file:\(escaped(console))", "-monitor", "none"]
         return list
     }
 
     /// In QEMU's option lists a comma is written twice.
-    private func escaped(_ path: String) -> String { path.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,") }
+    private func escaped(_ path: String) -> String {
+        path.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
+    }
 }
 
 /// What is known of a Linux image without running it.

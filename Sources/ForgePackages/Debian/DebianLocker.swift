@@ -83,7 +83,8 @@ package struct DebianLocker {
         guard let previous, let before = previous.debian else {
             return Outcome(entry: entry, changes: DebianLock.empty.changes(to: lock), notes: notes)
         }
-        let sameSuites = before.archives.map { [$0.archive, $0.suite] + $0.components }
+        let sameSuites =
+            before.archives.map { [$0.archive, $0.suite] + $0.components }
             == lock.archives.map { [$0.archive, $0.suite] + $0.components }
         guard before.packages == lock.packages, sameSuites else {
             return Outcome(entry: entry, changes: before.changes(to: lock), notes: notes)
@@ -96,7 +97,8 @@ package struct DebianLocker {
 
     // MARK: Archives
 
-    private func read(_ suite: DebianRequest.Suite, request: DebianRequest, previous: DebianLock?) throws -> SuiteState {
+    private func read(_ suite: DebianRequest.Suite, request: DebianRequest, previous: DebianLock?) throws -> SuiteState
+    {
         let settings = request.archives[suite.archive]
         let keyring = try Keyring(file: settings?.keyring.map(path) ?? Keyring.debian)
         let places = mirrors
@@ -105,8 +107,10 @@ package struct DebianLocker {
         if let snapshot = request.snapshot {
             // An old state is what is asked for: judge its age by its own time.
             reader.now = HTTPDate.seconds(snapshot: snapshot) ?? reader.now
-            urls = [try service(suite, request: request, keyring: keyring, places: places)
-                .replacing("@SNAPSHOTID@", with: snapshot)]
+            urls = [
+                try service(suite, request: request, keyring: keyring, places: places)
+                    .replacing("@SNAPSHOTID@", with: snapshot)
+            ]
         } else {
             urls = try places.urls(of: suite.archive)
         }
@@ -204,11 +208,14 @@ package struct DebianLocker {
         for base in archive.snapshotBases(mirrors: mirrors, store: reader.store) {
             urls += SuiteBase(url: base, suite: archive.suite).indexURLs(item.path, item.digest, byHash: true)
         }
-        do { return try reader.index(item.path, item.digest, urls: urls, name: item.path) } catch let error as ForgeError {
+        do { return try reader.index(item.path, item.digest, urls: urls, name: item.path) } catch let error
+            as ForgeError
+        {
             throw ForgeError(
                 error.code, "the lock holds packages that the archive no longer has, and their index is gone too",
                 details: ["packages: \(names.joined(separator: ", "))", error.message],
-                remedy: "name a snapshot service with --snapshot \(archive.archive)=URL, or let them move with --update "
+                remedy:
+                    "name a snapshot service with --snapshot \(archive.archive)=URL, or let them move with --update "
                     + names.joined(separator: " "))
         }
     }
@@ -276,7 +283,8 @@ package struct DebianLocker {
         let relative = path.hasPrefix("./") ? String(path.dropFirst(2)) : path
         let parts = relative.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
-            throw ForgeError(.verification, "the index names the file “\(path)” for \(name), which is outside the archive")
+            throw ForgeError(
+                .verification, "the index names the file “\(path)” for \(name), which is outside the archive")
         }
         return relative
     }

@@ -68,7 +68,8 @@ package struct DebianRequest: Sendable, Equatable {
         }
         if let snapshot, HTTPDate.seconds(snapshot: snapshot) == nil {
             throw ForgeError(
-                .badInput, "“\(snapshot)” can't be the time of a snapshot", remedy: "write it like 20250520T000000Z, in UTC")
+                .badInput, "“\(snapshot)” can't be the time of a snapshot",
+                remedy: "write it like 20250520T000000Z, in UTC")
         }
     }
 

@@ -159,7 +159,9 @@ package enum HostMirrors {
 
     private static func files(_ directory: String, _ suffix: String) -> [String] {
         let names = (try? Files.list(directory)) ?? []
-        return names.map(\.description).filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.map { "\(directory)/\($0)" }
+        return names.map(\.description).filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.map {
+            "\(directory)/\($0)"
+        }
     }
 
     private static func text(_ file: String) -> String {

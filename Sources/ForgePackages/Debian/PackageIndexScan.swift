@@ -29,9 +29,10 @@ extension PackageIndex {
         var last: Field?
         var isEmpty = true
         while at < bytes.count {
-            let end = memchr(base + at, 0x0a, bytes.count - at).map {
-                UnsafePointer($0.assumingMemoryBound(to: UInt8.self)) - base
-            } ?? bytes.count
+            let end =
+                memchr(base + at, 0x0a, bytes.count - at).map {
+                    UnsafePointer($0.assumingMemoryBound(to: UInt8.self)) - base
+                } ?? bytes.count
             let first = bytes[at]
             if end == at || first == 0x0d {
                 if !isEmpty { try add(bytes, start..<at, fields, file) }
@@ -72,11 +73,19 @@ extension PackageIndex {
             default: return nil
             }
         case 8:
-            return matches("Provides") ? .provides : matches("Priority") ? .priority : matches("Suggests") ? .suggests
-                : matches("Replaces") ? .replaces : matches("Enhances") ? .enhances : nil
+            return matches("Provides")
+                ? .provides
+                : matches("Priority")
+                    ? .priority
+                    : matches("Suggests")
+                        ? .suggests
+                        : matches("Replaces") ? .replaces : matches("Enhances") ? .enhances : nil
         case 9:
-            return matches("Conflicts") ? .conflicts : matches("Essential") ? .essential
-                : matches("Protected") ? .protected : matches("Important") ? .important : nil
+            return matches("Conflicts")
+                ? .conflicts
+                : matches("Essential")
+                    ? .essential
+                    : matches("Protected") ? .protected : matches("Important") ? .important : nil
         case 10: return matches("Recommends") ? .recommends : matches("Multi-Arch") ? .multiArch : nil
         case 11: return matches("Pre-Depends") ? .preDepends : nil
         case 12: return matches("Architecture") ? .architecture : nil

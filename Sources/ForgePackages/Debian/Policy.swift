@@ -41,7 +41,8 @@ struct Policy: Sendable {
             }
             let newer =
                 DebianVersion.compare(
-                    index.versionBytes(index.versions[Int(id)]), index.versionBytes(index.versions[Int(current.version)]))
+                    index.versionBytes(index.versions[Int(id)]),
+                    index.versionBytes(index.versions[Int(current.version)]))
                 > 0
             if pin > current.pin || (pin == current.pin && newer) { best = (pin, id) }
         }

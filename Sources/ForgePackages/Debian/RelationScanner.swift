@@ -67,7 +67,8 @@ struct RelationScanner {
             skipSpace()
         }
         guard at < end else { return nil }
-        var element = Element(name: try word("a package name"), qualifier: at..<at, version: at..<at, architectures: at..<at)
+        var element = Element(
+            name: try word("a package name"), qualifier: at..<at, version: at..<at, architectures: at..<at)
         if at < end, bytes[at] == UInt8(ascii: ":") {
             at += 1
             element.qualifier = try word("an architecture")
@@ -102,8 +103,9 @@ struct RelationScanner {
             let byte = bytes[at]
             let letter = byte | 0x20
             // Upper case and `_` are against policy but occur in third parties' archives.
-            guard (letter >= 0x61 && letter <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte == 0x2b || byte == 0x2d
-                || byte == 0x2e || byte == 0x5f
+            guard
+                (letter >= 0x61 && letter <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte == 0x2b || byte == 0x2d
+                    || byte == 0x2e || byte == 0x5f
             else { break }
             at += 1
         }

@@ -100,7 +100,9 @@ package struct ReleaseFile: Sendable {
         if date > expected.now + ReleaseFile.allowedSkew {
             throw ForgeError(
                 .verification, "\(name) is from the future",
-                details: ["its Date is \(HTTPDate.text(date))", "this machine's clock says \(HTTPDate.text(expected.now))"],
+                details: [
+                    "its Date is \(HTTPDate.text(date))", "this machine's clock says \(HTTPDate.text(expected.now))",
+                ],
                 remedy: "set the machine's clock")
         }
         if let validUntil, expected.now > validUntil, !expected.allowsExpired {

@@ -63,27 +63,48 @@ package struct Resolver: Sendable {
             if problems.isEmpty { return Solution(versions: sorted(walk.selected), notes: []) }
         }
         // As apt does: leave out what conflicts with a root or can't be installed for another reason, and walk again.
-        var second = Walk(resolver: self, roots: roots, unusable: Usability(resolver: self, roots: roots).unusable())
-        if !roots.contains(where: { second.unusable.contains($0) }) {
+        let unusable = Usability(resolver: self, roots: roots).unusable()
+        let lost = roots.filter { unusable[$0] != nil }
+        if lost.isEmpty {
+            var second = Walk(resolver: self, roots: roots, unusable: Set(unusable.keys))
             second.run()
             if second.dead.isEmpty, try SolvCheck.problems(of: second.selected.sorted(), in: index).isEmpty {
                 return Solution(versions: sorted(second.selected), notes: [])
             }
         }
-        return try solveWithSolv(roots: roots, preferred: walk.selected)
-    }
-
-    private func solveWithSolv(roots: [Int32], preferred: Set<Int32>) throws(ForgeError) -> Solution {
-        let usable = candidates.compactMap { $0 }
-        switch try SolvCheck.solve(roots: roots, candidates: usable, preferred: preferred.sorted(), in: index) {
-        case .solved(let set):
+        let outcome = try SolvCheck.solve(
+            roots: roots, candidates: candidates.compactMap { $0 }, preferred: walk.selected.sorted(), in: index)
+        let texts: [String]
+        switch outcome {
+        case .solved(let set) where lost.isEmpty:
             let note = "apt's order gives no valid set for these packages; libsolv chose the alternatives"
             return Solution(versions: sorted(Set(set)), notes: [note])
-        case .problems(let texts):
-            throw ForgeError(
-                .badInput, "these packages can't be installed together", details: texts,
-                remedy: "remove one of the packages named, or give another alternative for it in the recipe")
+        // libsolv is laxer than apt in some points, `name:any` for one.
+        case .solved: texts = lost.flatMap { chain(from: $0, unusable) }
+        case .problems(let problems): texts = problems
         }
+        throw ForgeError(
+            .badInput, "these packages can't be installed together", details: texts,
+            remedy: "remove one of the packages named, or give another alternative for it in the recipe")
+    }
+
+    /// Why a version can't be installed: one dependency after the other down to the one that nothing satisfies.
+    private func chain(from start: Int32, _ unusable: [Int32: Range<Int32>]) -> [String] {
+        var lines: [String] = []
+        var seen: Set<Int32> = []
+        var next: Int32? = start
+        while let id = next, let group = unusable[id], seen.insert(id).inserted {
+            let version = index.versions[Int(id)]
+            let name = "\(index.name(of: version)) \(index.versionText(of: version))"
+            if group.isEmpty {
+                lines.append("\(name) conflicts with a package that was asked for")
+                break
+            }
+            next = group.lazy.flatMap { solutions(index.relations[Int($0)]) }.first
+            let reason = next == nil ? "which no package satisfies" : "which can't be installed"
+            lines.append("\(name) depends on \(index.text(ofGroup: group)), \(reason)")
+        }
+        return lines
     }
 
     private func sorted(_ set: Set<Int32>) -> [Int32] {

@@ -70,7 +70,8 @@ package struct Selection: Sendable, Equatable {
         guard faults.isEmpty else {
             throw ForgeError(
                 .badInput, faults.count == 1 ? "no such package" : "\(faults.count) packages can't be found",
-                details: faults, remedy: "correct the names in the recipe's package list, or add the suite that has them")
+                details: faults,
+                remedy: "correct the names in the recipe's package list, or add the suite that has them")
         }
         var solution = try resolver.solve(roots: roots)
         solution.notes = notes + solution.notes
@@ -97,7 +98,9 @@ package struct Selection: Sendable, Equatable {
 
     /// Makes the version that a request names the only one to choose; the reason if there is none.
     private func force(_ request: Request, in index: PackageIndex, _ policy: inout Policy) -> String? {
-        guard request.version != nil || request.suite != nil, let name = index.names.id(request.name) else { return nil }
+        guard request.version != nil || request.suite != nil, let name = index.names.id(request.name) else {
+            return nil
+        }
         let versions = index.versions(named: name)
         guard !versions.isEmpty else { return nil }
         let fitting = versions.filter { id in
@@ -111,7 +114,8 @@ package struct Selection: Sendable, Equatable {
         }
         guard let best else {
             let known = versions.map { index.versionText(of: index.versions[Int($0)]) }.joined(separator: ", ")
-            return "\(request.name): no version \(request.version ?? "in suite \(request.suite ?? "")"); there is \(known)"
+            return
+                "\(request.name): no version \(request.version ?? "in suite \(request.suite ?? "")"); there is \(known)"
         }
         policy.forced[name] = best
         return nil
@@ -135,9 +139,10 @@ extension Resolver {
     /// The one package that provides a virtual name, as apt takes it; nil if there are several or none.
     func onlyProvider(of name: String) -> Int32? {
         guard let id = index.names.id(name), index.versions(named: id).isEmpty else { return nil }
-        let providers = Set(index.providers(of: id).map(\.version).filter { version in
-            candidates[Int(index.versions[Int(version)].name)] == version
-        })
+        let providers = Set(
+            index.providers(of: id).map(\.version).filter { version in
+                candidates[Int(index.versions[Int(version)].name)] == version
+            })
         return providers.count == 1 ? providers.first : nil
     }
 
@@ -148,7 +153,7 @@ extension Resolver {
         let providers = Set(
             index.providers(of: id).filter { candidates[Int(index.versions[Int($0.version)].name)] == $0.version }
                 .map { index.name(of: index.versions[Int($0.version)]) })
-        if providers.isEmpty { return "\(name): other packages mention it, but no suite has it\(hint(for: name))" }
+        if providers.isEmpty { return "\(name): other packages mention it, but no suite has it" }
         let names = providers.sorted { $0.precedes($1) }
         let shown = names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", …" : "")
         return "\(name): a virtual package; name one that provides it: \(shown)"

@@ -190,7 +190,8 @@ enum ClearSigned {
                 afterEnd = true
             }
         }
-        guard text.starts(with: "-----BEGIN PGP SIGNED MESSAGE-----".utf8), begins == 1, signatures == 1, ends == 1 else {
+        guard text.starts(with: "-----BEGIN PGP SIGNED MESSAGE-----".utf8), begins == 1, signatures == 1, ends == 1
+        else {
             throw ForgeError(
                 .verification, "\(name) is not one clear-signed text",
                 details: ["a login page of the network, or a mirror that alters files, gives such answers"],

@@ -83,7 +83,8 @@ struct SignatureStatus {
         if let weak = checked.first(where: { $0.usesWeakHash }) {
             throw ForgeError(
                 .verification, "\(name) is signed over a hash that is broken (MD5, SHA-1 or RIPEMD-160)",
-                details: ["by \(weak.signer)"], remedy: "ask the archive's owner to sign it again with SHA-256 or better")
+                details: ["by \(weak.signer)"],
+                remedy: "ask the archive's owner to sign it again with SHA-256 or better")
         }
         throw unknown(name: name, keyring: keyring, log: log)
     }
@@ -98,7 +99,8 @@ struct SignatureStatus {
         if !unsupported.isEmpty {
             return ForgeError(
                 .verification, "gpgv can't check the signature of \(name)",
-                details: unsupported.map { "of key \($0): an algorithm that it doesn't know" } + SignatureStatus.tail(log),
+                details: unsupported.map { "of key \($0): an algorithm that it doesn't know" }
+                    + SignatureStatus.tail(log),
                 remedy: "install a newer gpgv")
         }
         return ForgeError(

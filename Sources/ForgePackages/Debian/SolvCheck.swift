@@ -64,6 +64,7 @@ enum SolvCheck {
             text += index.stanzaBytes(index.versions[Int(version)])
             text += "\n\n".utf8
         }
+        removeQualifiers(of: index.architecture, from: &text)
         let size = text.count
         let failed = text.withUnsafeMutableBytes { buffer -> Bool in
             guard size > 0, let file = fmemopen(buffer.baseAddress, size, "r") else { return size > 0 }
@@ -75,6 +76,25 @@ enum SolvCheck {
             throw ForgeError(.bug, "libsolv read another number of packages than forge")
         }
         return repo
+    }
+
+    /// Removes `:<own architecture>` behind names: with one architecture it means nothing, but libsolv looks for a package
+    /// of another name.
+    private static func removeQualifiers(of architecture: String, from text: inout [UInt8]) {
+        let qualifier = Array(":\(architecture)".utf8)
+        var places: [Int] = []
+        text.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            var at = 0
+            while let found = memchr(base + at, 0x3a, bytes.count - at) {
+                at = UnsafeRawPointer(found) - base
+                if bytes.count - at >= qualifier.count, memcmp(base + at, qualifier, qualifier.count) == 0 {
+                    places.append(at)
+                }
+                at += 1
+            }
+        }
+        for place in places.reversed() { text.removeSubrange(place..<(place + qualifier.count)) }
     }
 
     /// The rules that can't all hold, each as one line, without repetitions.

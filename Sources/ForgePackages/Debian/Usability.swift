@@ -4,25 +4,27 @@ struct Usability {
     let resolver: Resolver
     let roots: [Int32]
 
+    /// What can't be installed, with the group of dependencies that nothing can satisfy; empty for a conflict.
     /// Looks at everything that can be reached from the roots, over all alternatives.
-    func unusable() -> Set<Int32> {
+    func unusable() -> [Int32: Range<Int32>] {
         let reached = reachable()
-        var bad = conflicting(reached)
-        var rules: [(version: Int32, group: [Int32])] = []
+        var bad: [Int32: Range<Int32>] = [:]
+        for version in conflicting(reached) { bad[version] = 0..<0 }
+        var rules: [(version: Int32, group: Range<Int32>, solutions: [Int32])] = []
         var users: [Int32: [Int]] = [:]
         for version in reached {
             for group in resolver.groups(resolver.index.versions[Int(version)].depends) {
                 let solutions = group.flatMap { resolver.solutions(resolver.index.relations[Int($0)]) }
                 for solution in solutions { users[solution, default: []].append(rules.count) }
-                rules.append((version, solutions))
-                if solutions.isEmpty { bad.insert(version) }
+                rules.append((version, group, solutions))
+                if solutions.isEmpty, bad[version] == nil { bad[version] = group }
             }
         }
-        var queue = bad.sorted()
+        var queue = bad.keys.sorted()
         while let next = queue.popLast() {
-            for rule in users[next] ?? [] where !bad.contains(rules[rule].version) {
-                guard rules[rule].group.allSatisfy({ bad.contains($0) }) else { continue }
-                bad.insert(rules[rule].version)
+            for rule in users[next] ?? [] where bad[rules[rule].version] == nil {
+                guard rules[rule].solutions.allSatisfy({ bad[$0] != nil }) else { continue }
+                bad[rules[rule].version] = rules[rule].group
                 queue.append(rules[rule].version)
             }
         }

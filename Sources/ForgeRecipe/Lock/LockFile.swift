@@ -24,7 +24,9 @@ package struct LockFile: Sendable, Equatable {
         entries.removeAll { $0.id == entry.id && $0.parameters == entry.parameters }
         entries.append(entry)
         entries.sort { a, b in
-            a.id != b.id ? a.id.precedes(b.id) : LockFile.order(a.parameters).lexicographicallyPrecedes(LockFile.order(b.parameters))
+            a.id != b.id
+                ? a.id.precedes(b.id)
+                : LockFile.order(a.parameters).lexicographicallyPrecedes(LockFile.order(b.parameters))
         }
     }
 

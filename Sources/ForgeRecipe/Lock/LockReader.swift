@@ -130,7 +130,9 @@ struct LockReader {
     }
 
     private func string(_ fields: [String: JSON], _ key: String, _ path: Path) throws(ForgeError) -> String {
-        guard let value = fields[key]?.string else { throw fault("“\(key)” is missing or not text", path + [.key(key)]) }
+        guard let value = fields[key]?.string else {
+            throw fault("“\(key)” is missing or not text", path + [.key(key)])
+        }
         return value
     }
 

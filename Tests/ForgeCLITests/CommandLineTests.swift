@@ -1,0 +1,139 @@
+import ForgeBase
+import Testing
+
+@testable import ForgeCLI
+
+@Suite struct ArgumentsTests {
+    func parse(_ words: String...) throws(ForgeError) -> Arguments {
+        guard let command = CommandCatalog.named(words[0]) else { throw ForgeError(.bug, "no such command") }
+        return try Arguments(parsing: words.dropFirst(), for: command)
+    }
+
+    @Test func optionsAndOperandsComeInAnyOrder() throws {
+        let arguments = try parse("build", "--set", "suite=trixie", "debian-node", "--set=a=b=c", "--locked")
+        #expect(arguments.operands == ["debian-node"])
+        #expect(arguments.has("locked") && !arguments.has("offline"))
+        let pairs = try arguments.pairs("set")
+        #expect(pairs.map(\.0) == ["suite", "a"] && pairs.map(\.1) == ["trixie", "b=c"])
+    }
+
+    @Test func whatFollowsTwoDashesIsNoOption() throws {
+        #expect(try parse("init", "--", "--help").operands == ["--help"])
+    }
+
+    @Test(arguments: [
+        (["build", "--lockd"], "unknown option --lockd; did you mean “locked”?"),
+        (["build", "-x"], "unknown option -x"),
+        (["build", "--locked=yes"], "--locked takes no value"),
+        (["build", "--jobs"], "--jobs needs a value: --jobs N"),
+        (["run", "--firmware", "efi"], "--firmware cannot be “efi”: choose from bios, uefi"),
+        (["build", "a", "b"], "unexpected “b”"),
+        (["lock"], "missing RECIPE: forge lock [OPTIONS] RECIPE [PACKAGE…]"),
+        (["cache", "purge"], "“purge” is none of stat, verify, repair, gc, clear"),
+        (["build", "--output", "a", "--output", "b"], "--output is given twice"),
+    ]) func wrongLinesSayWhatIsWrong(words: [String], message: String) {
+        let error = #expect(throws: ForgeError.self) {
+            guard let command = CommandCatalog.named(words[0]) else { return }
+            _ = try Arguments(parsing: words.dropFirst(), for: command)
+        }
+        #expect(error?.message == message)
+        #expect(error?.code == .badInput)
+        #expect(error?.remedy == "see `forge \(words[0]) --help`")
+    }
+
+    @Test func numbersAreChecked() throws {
+        #expect(try parse("build", "--jobs", "3").number("jobs", least: 1) == 3)
+        #expect(throws: ForgeError.self) { try parse("build", "--jobs", "0").number("jobs", least: 1) }
+    }
+}
+
+@Suite struct HelpTests {
+    @Test func everyCommandHasHelpWithItsOptionsAndExamples() {
+        for command in CommandCatalog.all {
+            let text = Help.text(for: command)
+            #expect(text.hasPrefix(command.summary))
+            for option in command.options { #expect(text.contains("--" + option.name)) }
+            #expect(Help.overview().contains("  \(command.name)"))
+            for line in text.split(separator: "\n") { #expect(line.count <= 130, "\(command.name): \(line)") }
+        }
+    }
+
+    @Test func examplesAreCommandLinesThatForgeTakes() throws {
+        for command in CommandCatalog.all {
+            for example in command.examples where example.command.hasPrefix("forge ") {
+                let words = example.command.split(separator: " ").map(String.init).prefix { $0 != ">" && $0 != "|" }
+                #expect(words[1] == command.name)
+                #expect(throws: Never.self, "\(example.command)") {
+                    try Arguments(parsing: words.dropFirst(2), for: command)
+                }
+            }
+        }
+    }
+
+    @Test func theManualNamesEveryCommand() {
+        for command in CommandCatalog.all { #expect(Help.manual().contains(".SS forge \(command.name)")) }
+    }
+
+    @Test(arguments: ["bash", "zsh", "fish"]) func completionsKnowEveryOption(shell: String) {
+        let script = Completions.script(for: shell)
+        for command in CommandCatalog.all {
+            for option in command.options { #expect(script.contains(option.name), "\(shell): \(option.name)") }
+        }
+    }
+}
+
+@Suite struct FormatTests {
+    @Test(
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"),
+            (999_999, "1.00 MB"),
+            (288_000_000, "288 MB"),
+        ] as [(Int64, String)]) func bytesHaveThreeDigits(count: Int64, text: String)
+    {
+        #expect(Format.bytes(count) == text)
+    }
+
+    @Test(arguments: [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (125, "2 min 5 s")])
+    func secondsAreShort(seconds: Double, text: String) {
+        #expect(Format.seconds(seconds) == text)
+    }
+
+    @Test func sizesAreReadAsPeopleWriteThem() {
+        #expect(Format.size("20G") == 20 << 30)
+        #expect(Format.size("512M") == 512 << 20)
+        #expect(Format.size("1048576") == 1 << 20)
+        for wrong in ["", "G", "-1G", "20GB", "99999999999G"] { #expect(Format.size(wrong) == nil, "\(wrong)") }
+    }
+}
+
+@Suite struct VirtualMachineTests {
+    @Test func theCommandLineNamesEverythingThatIsAttached() {
+        var machine = VirtualMachine(
+            medium: .cdrom("/out/a,b.iso"), firmware: .uefi, acceleration: .emulation(threads: false), sshPort: 2222)
+        machine.firmwareFiles = ("/code", "/variables")
+        machine.seed = .directory("/seed")
+        machine.disks = [("/disk", "raw")]
+        machine.console = "/console"
+        let line = machine.arguments.joined(separator: " ")
+        #expect(line.contains("tcg,thread=single"))
+        #expect(line.contains("file=/out/a,,b.iso,media=cdrom,readonly=on"), "a comma in a path is doubled")
+        #expect(line.contains("unit=0,readonly=on,file=/code") && line.contains("unit=1,file=/variables"))
+        #expect(line.contains("driver=vvfat,read-only=on,label=CIDATA,dir=/seed"))
+        #expect(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"))
+        #expect(line.contains("-serial file:/console"))
+    }
+
+    @Test func aDiskIsNeverWrittenTo() {
+        let machine = VirtualMachine(medium: .disk("/d.qcow2"), firmware: .bios, acceleration: .kvm, sshPort: 1)
+        #expect(machine.arguments.contains("file=/d.qcow2,if=virtio,format=qcow2,snapshot=on"))
+    }
+
+    @Test func theKernelsVersionIsReadFromTheImage() {
+        var image = [UInt8](repeating: 0, count: 0x600)
+        image.replaceSubrange(0x202..<0x206, with: Array("HdrS".utf8))
+        image[0x20f] = 0x03
+        image.replaceSubrange(0x500..<0x50f, with: Array("6.1.0-56-amd64 ".utf8))
+        #expect(KernelImage.version(of: image) == "6.1.0-56-amd64")
+        #expect(KernelImage.version(of: Array("not a kernel".utf8)) == nil)
+    }
+}
