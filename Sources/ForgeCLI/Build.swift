@@ -90,7 +90,8 @@ struct Build {
             let stage =
                 action.name.hasPrefix(recipe.name + "/")
                 ? String(action.name.dropFirst(recipe.name.count + 1)) : action.name
-            error.remedy = action.program == .script
+            error.remedy =
+                action.program == .script
                 ? "look around in its sandbox: forge shell \(recipe.name) \(stage)"
                 : "read its whole log: forge log \(recipe.name) \(stage)"
         }

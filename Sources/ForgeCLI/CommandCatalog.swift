@@ -82,13 +82,15 @@ enum CommandCatalog {
                 The sandbox has the inputs, options and environment of the stage. Outputs written there are thrown away.
                 """,
             operands: [neededRecipe, OperandSyntax(name: "STAGE", kind: .stage, required: true)],
-            options: [set, locked, .value("command", "TEXT", "Run this with bash instead of an interactive shell")] + sources,
+            options: [set, locked, .value("command", "TEXT", "Run this with bash instead of an interactive shell")]
+                + sources,
             examples: [("forge shell debian-node iso", "look around where the ISO is made")]),
         CommandSyntax(
             name: "run", summary: "Boot a built image in QEMU",
             discussion: "The serial console is this terminal; leave with ctrl-A X. SSH of the machine is forwarded.",
             operands: [recipe],
-            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")] + running + sources + [locked],
+            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")]
+                + running + sources + [locked],
             examples: [("forge run debian-node --firmware uefi", "boot by UEFI")]),
         CommandSyntax(
             name: "test", summary: "Boot a built image and check what the recipe's tests say", operands: [recipe],
@@ -101,7 +103,8 @@ enum CommandCatalog {
         CommandSyntax(
             name: "cache", summary: "Look after the cache",
             operands: [
-                OperandSyntax(name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc", "clear"]), required: true)
+                OperandSyntax(
+                    name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc", "clear"]), required: true)
             ],
             options: [
                 .value("max-size", "SIZE", "gc: keep at most this much, for example 20G"),

@@ -34,7 +34,8 @@ struct Explanation {
             return items.map { $0.string ?? $0.description }
         }
         guard let old = list(before), let new = list(after) else { return nil }
-        return old.filter { !new.contains($0) }.map { "- \(short($0))" } + new.filter { !old.contains($0) }.map { "+ \(short($0))" }
+        return old.filter { !new.contains($0) }.map { "- \(short($0))" }
+            + new.filter { !old.contains($0) }.map { "+ \(short($0))" }
     }
 
     private func verb(_ what: String, _ change: KeyChange) -> String {

@@ -37,7 +37,9 @@ enum Help {
         var text = "\(command.summary)\n\nUsage: \(command.usage)\n"
         if !command.discussion.isEmpty { text += "\n" + wrap(command.discussion, indent: 0) }
         for operand in command.operands {
-            if case .choice(let words) = operand.kind { text += "\n\(operand.name): \(words.joined(separator: ", "))\n" }
+            if case .choice(let words) = operand.kind {
+                text += "\n\(operand.name): \(words.joined(separator: ", "))\n"
+            }
         }
         text += "\nOptions:\n" + table((command.options + Arguments.common).map { (written($0), $0.summary) })
         if !command.examples.isEmpty {

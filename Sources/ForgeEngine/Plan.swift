@@ -103,7 +103,8 @@ package struct PlannedAction: Sendable {
 
     package init(
         name: String, stage: String, program: StageProgram, stageFolder: String, stageDigest: Digest, options: JSON,
-        keyedOptions: JSON? = nil, inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil, locked: Digest? = nil,
+        keyedOptions: JSON? = nil, inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil,
+        locked: Digest? = nil,
         outputs: [PlannedOutput], epoch: Int64 = 0, architecture: String = "amd64", resources: Resources = Resources(),
         network: Bool = false, location: SourceLocation? = nil
     ) {

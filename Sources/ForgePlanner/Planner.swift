@@ -87,7 +87,8 @@ package struct Planner {
         var epoch: Int64 = 0
         for (name, root) in try catalog.buildRoots(for: recipe) {
             let made = try add(
-                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, lockName: recipe.name, to: &plan, epoch: &epoch)
+                root, prefix: "build-root:\(name)/", buildRoot: name, roots: roots, lockName: recipe.name, to: &plan,
+                epoch: &epoch)
             guard let tree = root.artifacts.first(where: { $0.path == "tree" }), let index = made[tree.source.stage]
             else {
                 throw ForgeError(.bug, "build root \(name) has no tree")
@@ -96,7 +97,8 @@ package struct Planner {
             for (id, index) in made { actions["build-root:\(name)/\(id)"] = index }
         }
         let tools = Set(plan.actions.indices)
-        let made = try add(recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, lockName: recipe.name, to: &plan,
+        let made = try add(
+            recipe, prefix: "\(recipe.name)/", buildRoot: nil, roots: roots, lockName: recipe.name, to: &plan,
             epoch: &epoch)
         actions.merge(made) { $1 }
         plan.artifacts = try recipe.artifacts.map { artifact in
@@ -122,7 +124,7 @@ package struct Planner {
             guard let part = try locked(name, stage) else {
                 throw ForgeError(
                     .badInput, "stage “\(name)” is not in the lock", at: stage.location,
-                    remedy: "run `forge lock \(recipe.name)`")
+                    remedy: "run `forge lock \(lockName)`")
             }
             parts[stage.id] = part
         }
@@ -164,7 +166,8 @@ package struct Planner {
         return PlannedAction(
             name: name, stage: definition.name, program: StageProgram(definition.run.text) ?? .script,
             stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
-            keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs, buildRoot: definition.buildRoot.flatMap { roots[$0] },
+            keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs,
+            buildRoot: definition.buildRoot.flatMap { roots[$0] },
             locked: try locked.map { try store.put(Array($0.content.description.utf8)) },
             outputs: definition.outputs.map {
                 PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)

@@ -116,15 +116,15 @@ private struct StageReader {
             network: fields.bool("network") ?? false, lock: fields.string("lock"), resources: resources(fields),
             options: OptionDefinitionReader(faults: faults).definitions(fields.mapping("options"), of: fields.what),
             inputs: inputs(fields), outputs: outputs, location: node.location)
-        if definition.network, definition.run == .script {
-            faults.add(
-                "\(fields.what) is a script, and scripts have no network", at: fields.node("network")?.location ?? node.location,
-                remedy: "take what it needs as an input, made by a stage that fetches what a lock pins")
-        }
         if definition.network, definition.lock == nil {
             faults.add(
                 "\(fields.what) uses the network without a lock", at: fields.node("network")?.location ?? node.location,
                 remedy: "name the locker that pins what it downloads: lock: debian")
+        } else if definition.network, definition.run == .script {
+            faults.add(
+                "\(fields.what) is a script, and scripts have no network",
+                at: fields.node("network")?.location ?? node.location,
+                remedy: "take what it needs as an input, made by a stage that fetches what a lock pins")
         }
         // A file that an option names is handed to the stage as an input called like the option.
         for option in definition.options where option.type.holdsPath && definition.input(option.name) != nil {

@@ -126,7 +126,8 @@ final class MiniDistribution: Sendable {
         try store.flush()
         let request = JSON.object([
             ("action", .string("test/base")), ("stage", .string("rootfs")), ("run", .string("builtin:rootfs")),
-            ("stage_digest", .string("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881/1")), ("options", .object(options)),
+            ("stage_digest", .string("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881/1")),
+            ("options", .object(options)),
             (
                 "inputs",
                 .array([

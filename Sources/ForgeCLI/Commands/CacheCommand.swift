@@ -62,7 +62,8 @@ struct CacheCommand {
         ] {
             let path = "\(directory)/\(name)"
             if (try? Files.remove(path)) != nil { continue }
-            _ = try Command(try session.helper(), ["remove", path], namespaces: .private(network: false)).outputOrThrow()
+            _ = try Command(try session.helper(), ["remove", path], namespaces: .private(network: false))
+                .outputOrThrow()
         }
         session.console.note("\(directory) is empty")
         return .done
