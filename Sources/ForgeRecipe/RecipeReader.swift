@@ -142,7 +142,8 @@ struct RecipeReader {
             if let definition = try catalog.stage(name) { return definition }
             let hint = Suggestion.hint(for: name, in: try catalog.names())
             faults.add(
-                "there is no stage “\(name)”\(hint)", at: node.location, remedy: "`forge schema reference` describes every stage")
+                "there is no stage “\(name)”\(hint)", at: node.location,
+                remedy: "`forge schema reference` describes every stage")
         } catch {
             let known = Set(faults.errors.map(\.description))
             let errors = (error as? ForgeErrors)?.errors ?? [error as? ForgeError ?? ForgeError(.bug, "\(error)")]
