@@ -77,7 +77,9 @@ package struct Resolver: Sendable {
         let texts: [String]
         switch outcome {
         case .solved(let set) where lost.isEmpty:
-            let note = "apt's order gives no valid set for these packages; libsolv chose the alternatives"
+            let note =
+                "apt's order gives no valid set for these packages; libsolv chose the alternatives"
+                + (recommends ? ", without recommendations" : "")
             return Solution(versions: sorted(Set(set)), notes: [note])
         // libsolv is laxer than apt in some points, `name:any` for one.
         case .solved: texts = lost.flatMap { chain(from: $0, unusable) }
@@ -172,6 +174,8 @@ struct Walk {
     /// Never chosen.
     let unusable: Set<Int32>
     private(set) var selected: Set<Int32> = []
+    /// What the chosen packages conflict with; kept only where there are recommendations.
+    private var excluded: Set<Int32> = []
     /// Groups that nothing satisfies, with the package that has them.
     private(set) var dead: [(version: Int32, group: Range<Int32>)] = []
 
@@ -183,7 +187,7 @@ struct Walk {
     }
 
     mutating func run() {
-        selected = rootSet
+        for root in roots { select(root) }
         var seen: Set<Int32> = []
         for root in roots where seen.insert(root).inserted { walk(root) }
     }
@@ -199,8 +203,8 @@ struct Walk {
             stack[stack.count - 1].next += 1
             let (group, isRequired) = top.groups[top.next]
             if isSatisfied(group) { continue }
-            if let choice = choose(group) {
-                selected.insert(choice)
+            if let choice = choose(group, isRequired: isRequired) {
+                select(choice)
                 stack.append((choice, groups(of: choice), 0))
             } else if isRequired {
                 dead.append((top.version, group))
@@ -218,10 +222,22 @@ struct Walk {
         group.contains { resolver.solutions(resolver.index.relations[Int($0)]).contains { selected.contains($0) } }
     }
 
-    private func choose(_ group: Range<Int32>) -> Int32? {
+    private mutating func select(_ id: Int32) {
+        selected.insert(id)
+        if resolver.recommends { excluded.formUnion(resolver.conflicts(of: id)) }
+    }
+
+    /// A recommendation that conflicts with what is chosen already is no loss.
+    private func isWelcome(_ id: Int32) -> Bool {
+        !excluded.contains(id) && selected.isDisjoint(with: resolver.conflicts(of: id))
+    }
+
+    private func choose(_ group: Range<Int32>, isRequired: Bool) -> Int32? {
         for i in group {
             let relation = resolver.index.relations[Int(i)]
-            let usable = resolver.solutions(relation).filter { !unusable.contains($0) }
+            let usable = resolver.solutions(relation).filter {
+                !unusable.contains($0) && (isRequired || isWelcome($0))
+            }
             if let best = usable.min(by: { precedes($0, $1, name: relation.name) }) { return best }
         }
         return nil
