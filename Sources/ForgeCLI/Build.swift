@@ -56,6 +56,8 @@ struct Build {
             limits: try limits(), keepGoing: session.arguments.has("keep-going"))
         try engine.run(wanted: planned.plan.artifacts.map(\.source.action))
         session.console.clearLive()
+        // Helpers that were stopped could not remove their own directories.
+        if engine.interrupted { try? Scratch.sweep(cache: store.directory, helper: try session.helper()) }
 
         var outcome = Outcome(
             engine: engine, planned: planned, seconds: 0, artifacts: [], error: failure(engine))

@@ -18,14 +18,17 @@ final class Scratch {
         lockPath = path + ".lock"
         self.helper = helper
         try Files.makeDirectories("\(cache)/tmp")
+        // Held so that nobody takes the directory for abandoned before its lock is.
+        let making = try FileLock("\(cache)/tmp/.lock")
+        defer { withExtendedLifetime(making) {} }
         lock = try FileLock(lockPath)
         try Scratch.delete(path, helper: helper)
         try Files.makeDirectories(path)
     }
 
     func remove() {
-        try? Scratch.delete(path, helper: helper)
-        unlink(lockPath)
+        // What can't be removed now is found by its lock later.
+        if (try? Scratch.delete(path, helper: helper)) != nil { unlink(lockPath) }
         lock = nil
     }
 
@@ -35,11 +38,20 @@ final class Scratch {
         guard Files.isDirectory(tmp) else { return }
         // `.lock` is the store's own: taken for a lock of nothing, it would stand for the whole of tmp/.
         for name in try Files.list(tmp).map(\.description) where name.hasSuffix(".lock") && name != ".lock" {
-            guard let lock = try FileLock.tryLock("\(tmp)/\(name)") else { continue }
+            guard let lock = try abandoned("\(tmp)/\(name)", below: tmp) else { continue }
             try delete("\(tmp)/\(name.dropLast(".lock".count))", helper: helper)
             unlink("\(tmp)/\(name)")
             _ = consume lock
         }
+    }
+
+    /// The lock of a directory that nobody uses; nil if somebody does, or if another sweep was faster.
+    private static func abandoned(_ path: String, below tmp: String) throws -> FileLock? {
+        let making = try FileLock("\(tmp)/.lock")
+        defer { withExtendedLifetime(making) {} }
+        // Trying a lock makes its file.
+        guard Files.exists(path) else { return nil }
+        return try FileLock.tryLock(path)
     }
 
     private static func delete(_ path: String, helper: String) throws {
