@@ -65,6 +65,7 @@ struct Build {
             outcome.artifacts = try Publisher(store: store, directory: session.outputDirectory(recipe))
                 .publish(planned, engine: engine, recipe: recipe)
         }
+        if engine.states.contains(.ran) { try LockService(session: session).pin(recipe) }
         outcome.seconds = session.seconds - start
         try History(store: store).record(outcome, recipe: recipe, at: session.time.wall())
         return outcome

@@ -99,6 +99,13 @@ struct LockService {
         }
     }
 
+    /// Keeps what the lock names from being collected: archives drop packages, the store must not.
+    func pin(_ recipe: Recipe) throws {
+        guard let lock = try LockFile.load(LockService.path(of: recipe)) else { return }
+        let packages = lock.entries.flatMap { $0.debian?.packages ?? [] }
+        try session.store().pin(LockService.path(of: recipe), packages.map { ($0.digest, .file) })
+    }
+
     /// Asks the helper to resolve entries, and puts them into the lock.
     func make(_ wanted: [Wanted], previous: LockFile, update: Update) throws -> LockFile {
         let answer = try ask(wanted, previous: previous, update: update, check: false)
