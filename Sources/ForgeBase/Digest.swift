@@ -18,11 +18,14 @@ package struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
     }
 
     /// A digest from 64 lower-case hexadecimal digits; nil if `hex` is anything else.
-    package init?(hex: some StringProtocol, size: Int64) {
-        let utf8 = hex.utf8
-        guard utf8.count == 64 else { return nil }
+    package init?(hex: some StringProtocol, size: Int64) { self.init(digits: Array(hex.utf8), size: size) }
+
+    /// Not generic: a lock has hundreds of digests, and the no-op build reads them.
+    private init?(digits: [UInt8], size: Int64) {
+        guard digits.count == 64 else { return nil }
         var words: [UInt64] = [0, 0, 0, 0]
-        for (i, digit) in utf8.enumerated() {
+        for i in digits.indices {
+            let digit = digits[i]
             let value: UInt8
             switch digit {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")

@@ -53,8 +53,18 @@ struct LockService {
     /// - Returns: what the planner asks for.
     func current(_ recipe: Recipe) throws -> (String, StageInstance) throws -> LockedPart? {
         let path = LockService.path(of: recipe)
-        let lock = try LockFile.load(path) ?? LockFile()
         let wanted = try wanted(recipe)
+        let store = try session.store()
+        let bytes = try Files.readIfPresent(path)
+        if let bytes, let index = try LockIndex(of: bytes, in: store),
+            wanted.allSatisfy({ index.part($0.id, $0.request) != nil })
+        {
+            return { id, stage in index.part(id, LockService.request(stage.options)) }
+        }
+        let lock =
+            try bytes.map { bytes throws(ForgeError) in try LockFile(parsing: bytes, file: session.layout.display(path))
+            }
+            ?? LockFile()
         let missing = wanted.filter { find($0, in: lock) == nil }
         var complete = lock
         if !missing.isEmpty {
@@ -65,12 +75,8 @@ struct LockService {
             complete = try make(missing, previous: lock, update: .nothing)
             try complete.save(path)
         }
-        return { id, stage in
-            let request = LockService.request(stage.options)
-            return complete.entries.first { $0.id == id && $0.request == request }.map {
-                LockedPart(content: $0.json.canonical, date: $0.date)
-            }
-        }
+        let index = try LockIndex(complete, in: store)
+        return { id, stage in index.part(id, LockService.request(stage.options)) }
     }
 
     private func find(_ wanted: Wanted, in lock: LockFile) -> LockEntry? {

@@ -6,13 +6,13 @@ import ForgeSystem
 
 /// The part of a lock that one stage keeps to.
 package struct LockedPart: Sendable {
-    /// What the stage is given; canonical.
-    package var content: JSON
+    /// What the stage is given, as an object of the store: canonical JSON.
+    package var digest: Digest
     /// The newest date that vouched for it, in seconds since 1970.
     package var date: Int64
 
-    package init(content: JSON, date: Int64) {
-        self.content = content
+    package init(digest: Digest, date: Int64) {
+        self.digest = digest
         self.date = date
     }
 }
@@ -168,7 +168,7 @@ package struct Planner {
             stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
             keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs,
             buildRoot: definition.buildRoot.flatMap { roots[$0] },
-            locked: try locked.map { try store.put(Array($0.content.description.utf8)) },
+            locked: locked?.digest,
             outputs: definition.outputs.map {
                 PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)
             },

@@ -10,6 +10,7 @@ package final class StageCatalog {
     /// Turns an absolute path into the one that messages show.
     private let shown: (String) -> String
     private var loaded: [String: StageDefinition] = [:]
+    private var roots: [String: Recipe] = [:]
 
     /// - Parameters:
     ///   - directories: absolute paths; those that do not exist hold no stages.
@@ -106,12 +107,14 @@ package final class StageCatalog {
                 .badInput, "there is no build root “\(name)”\(Suggestion.hint(for: name, in: known))",
                 at: stage.definition.location, remedy: "write \(shown(files.first ?? name))")
         }
+        if let known = roots[file] { return known }
         let recipe = try Recipe.load(file, catalog: self)
         guard let tree = recipe.artifacts.first(where: { $0.path == "tree" }), tree.kind == .tree else {
             throw ForgeError(
                 .badInput, "build root “\(name)” must have an artifact “tree” that is a tree",
                 at: SourceLocation(file: shown(file), line: 1, column: 1))
         }
+        roots[file] = recipe
         return recipe
     }
 

@@ -23,7 +23,8 @@ final class NoMemo: FileMemo {
         -> PlannedRecipe
     {
         var planner = Planner(catalog: catalog, store: store, memo: NoMemo(), epoch: epoch) { id, stage in
-            LockedPart(content: .object([("id", .string(id)), ("request", stage.options)]), date: date)
+            let content = JSON.object([("id", .string(id)), ("request", stage.options)])
+            return LockedPart(digest: try store.put(Array(content.description.utf8)), date: date)
         }
         return try planner.plan(recipe)
     }
