@@ -41,15 +41,22 @@ struct Publisher {
             }
             artifacts.append(try place(output.digest, artifact.path, artifact.mediaType ?? "application/octet-stream"))
         }
-        let packages = try store.put(Array(provided(planned, engine).pretty(depth: 2).utf8))
+        let packages = try kept(provided(planned, engine).pretty(depth: 2))
         artifacts.append(try place(packages, "packages.json", "application/json"))
-        let manifest = try store.put(Array(manifest(artifacts, recipe, planned).pretty(depth: 3).utf8))
+        let manifest = try kept(manifest(artifacts, recipe, planned).pretty(depth: 3))
         artifacts.append(try place(manifest, "manifest.json", "application/json"))
         // For `sha256sum -c`: of everything else.
         let sums = artifacts.map { "\($0.digest.hex)  \($0.path)\n" }.joined()
-        artifacts.append(try place(try store.put(Array(sums.utf8)), "SHA256SUMS", "text/plain"))
+        artifacts.append(try place(try kept(sums), "SHA256SUMS", "text/plain"))
         try removeOthers(than: Set(artifacts.map(\.path)), below: "")
         return artifacts
+    }
+
+    /// A text as an object; written only if it is new.
+    private func kept(_ text: String) throws -> Digest {
+        let bytes = Array(text.utf8)
+        let digest = Digest.of(bytes)
+        return try store.contains(digest) ? digest : store.put(bytes)
     }
 
     private func place(_ digest: Digest, _ path: String, _ mediaType: String) throws -> PublishedArtifact {

@@ -24,7 +24,7 @@ final class NoMemo: FileMemo {
     {
         var planner = Planner(catalog: catalog, store: store, memo: NoMemo(), epoch: epoch) { id, stage in
             let content = JSON.object([("id", .string(id)), ("request", stage.options)])
-            return LockedPart(digest: try store.put(Array(content.description.utf8)), date: date)
+            return LockedPart(digest: store.put(Array(content.description.utf8)), date: date)
         }
         return try planner.plan(recipe)
     }
