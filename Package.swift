@@ -38,6 +38,7 @@ let package = Package(
         system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         system("CSolv", pkgConfig: "libsolvext", apt: "libsolvext-dev"),
+        system("CGit2", pkgConfig: "libgit2", apt: "libgit2-dev"),
         .target(name: "CLinux", path: "Sources/CLinux"),
 
         module("ForgeBase", ["CCrypto"]),
@@ -52,7 +53,10 @@ let package = Package(
             ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
         module(
             "ForgeStages",
-            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages"]),
+            [
+                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages",
+                "CGit2",
+            ]),
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
 
         // The slim main program: everything a no-op build needs and nothing else.

@@ -1,6 +1,7 @@
 import ForgeBase
 import ForgeEngine
 import ForgeRecipe
+import ForgeSystem
 
 /// `forge build`
 struct BuildCommand {
@@ -11,11 +12,24 @@ struct BuildCommand {
         let outcome = try Build(session: session, recipe: recipe).run()
         if let error = outcome.error { session.console.error(error) }
         if session.console.json {
-            session.console.result(outcome.json(recipe).description)
+            var fields = outcome.json(recipe).object ?? []
+            // Which sources were built; asked only where somebody reads it.
+            fields.append(("revision", try revision()))
+            session.console.result(JSON.object(fields).description)
         } else if outcome.error == nil {
             summary(outcome)
         }
         return outcome.error?.code ?? .done
+    }
+
+    /// The commit of the project's repository and whether something differs from it; null outside a repository.
+    private func revision() throws -> JSON {
+        let child = try Command(try session.helper(), ["revision", session.layout.root], events: true).start()
+        _ = try child.drain()
+        var bytes: [UInt8] = []
+        while let piece = try child.readEvents(), !piece.isEmpty { bytes += piece }
+        // A report must not fail a build that is done: where the repository can't be read, the revision is not known.
+        return (try? JSON(parsing: bytes, file: "helper"))?["revision"] ?? .null
     }
 
     private func summary(_ outcome: Build.Outcome) {
