@@ -115,8 +115,6 @@ struct Connection: ~Copyable {
             PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
             PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -16384;
             """)
-        // The last one to close would write everything back and wait for the disk, in every build that has nothing to do.
-        _ = forge_sqlite_no_checkpoint_on_close(raw)
     }
 
     /// Runs statements that give no rows and take no values.
