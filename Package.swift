@@ -60,7 +60,9 @@ let package = Package(
         module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
 
         // The slim main program: everything a no-op build needs and nothing else.
-        .executableTarget(name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict),
+        .executableTarget(
+            name: "forge", dependencies: ["ForgeCLI"], swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         // One built-in action, lock or download per process, with the heavy libraries.
         .executableTarget(
             name: "forge-helper", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStages", "ForgeStore"],
