@@ -8,9 +8,11 @@ import ForgeSystem
 /// A build: plan, run, publish, remember.
 struct Build {
     let session: Session
-    let recipe: Recipe
+    /// What the caller has read already, if it has.
+    var known: Recipe?
 
     struct Outcome {
+        var recipe: Recipe
         var engine: Engine
         var planned: PlannedRecipe
         var seconds: Double
@@ -19,33 +21,26 @@ struct Build {
 
         func count(_ state: ActionState) -> Int { engine.states.count { $0 == state } }
 
-        /// What `forge build --json` ends with.
-        func json(_ recipe: Recipe) -> JSON {
-            .object([
-                ("recipe", .string(recipe.name)),
-                ("cell", .string(Session.cell)),
-                ("ran", .int(Int64(count(.ran)))),
-                ("hit", .int(Int64(count(.hit)))),
-                ("failed", .int(Int64(count(.failed)))),
-                ("skipped", .int(Int64(count(.skipped)))),
-                ("seconds", .double((seconds * 1000).rounded() / 1000)),
-                ("artifacts", .array(artifacts.map(\.json))),
-                ("error", error?.json ?? .null),
-            ])
+        var report: BuildReport {
+            BuildReport(
+                recipe: recipe.name, ran: count(.ran), hit: count(.hit), failed: count(.failed),
+                skipped: count(.skipped), seconds: seconds, artifacts: artifacts, error: error)
         }
     }
 
     /// Runs the build.
-    /// - Parameter only: stages to bring up to date instead of everything the artifacts need.
     /// - Throws: what stops it before anything runs; a failed stage is in the outcome.
-    func run(publishing: Bool = true) throws -> Outcome {
+    func run() throws -> Outcome {
         let start = session.seconds
         let store = try session.store()
         // Until everything is published, nothing that this build has seen in the cache may be collected.
         let use = try store.hold()
         defer { withExtendedLifetime(use) {} }
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
-        let planned = try session.plan(recipe)
+        let ((recipe, planned), witnesses) = try FileJournal.recording(ignoring: [store.directory]) {
+            let recipe = try known ?? session.recipe()
+            return (recipe, try session.plan(recipe))
+        }
         let runner = HelperRunner(
             helper: try session.helper(), store: store, surroundings: try session.surroundings(),
             signals: try Signals(), time: session.time)
@@ -60,10 +55,14 @@ struct Build {
         if engine.interrupted { try? Scratch.sweep(cache: store.directory, helper: try session.helper()) }
 
         var outcome = Outcome(
-            engine: engine, planned: planned, seconds: 0, artifacts: [], error: failure(engine))
-        if outcome.error == nil, publishing {
-            outcome.artifacts = try Publisher(store: store, directory: session.outputDirectory(recipe))
-                .publish(planned, engine: engine, recipe: recipe)
+            recipe: recipe, engine: engine, planned: planned, seconds: 0, artifacts: [],
+            error: failure(engine, recipe))
+        if outcome.error == nil {
+            let publisher = Publisher(store: store, directory: session.outputDirectory(recipe))
+            outcome.artifacts = try publisher.publish(planned, engine: engine, recipe: recipe)
+            if known == nil, let witnesses, let published = try publisher.witnesses(outcome.artifacts) {
+                try UpToDate(session: session).remember(outcome, witnesses + published)
+            }
         }
         if engine.states.contains(.ran) { try LockService(session: session).pin(recipe) }
         outcome.seconds = session.seconds - start
@@ -77,7 +76,7 @@ struct Build {
     }
 
     /// What the user is told of actions that failed.
-    private func failure(_ engine: Engine) -> ForgeError? {
+    private func failure(_ engine: Engine, _ recipe: Recipe) -> ForgeError? {
         if engine.interrupted {
             return ForgeError(
                 .interrupted, "stopped; nothing is half-done", remedy: "the next build goes on from here")

@@ -41,7 +41,7 @@ struct Publisher {
             }
             artifacts.append(try place(output.digest, artifact.path, artifact.mediaType ?? "application/octet-stream"))
         }
-        let packages = try kept(provided(planned, engine).pretty(depth: 2))
+        let packages = try kept(provided(planned, engine).pretty(depth: 4))
         artifacts.append(try place(packages, "packages.json", "application/json"))
         let manifest = try kept(manifest(artifacts, recipe, planned).pretty(depth: 3))
         artifacts.append(try place(manifest, "manifest.json", "application/json"))
@@ -50,6 +50,25 @@ struct Publisher {
         artifacts.append(try place(try kept(sums), "SHA256SUMS", "text/plain"))
         try removeOthers(than: Set(artifacts.map(\.path)), below: "")
         return artifacts
+    }
+
+    /// What tells whether the output directory is still as it was published; nil if it does not keep still.
+    func witnesses(_ artifacts: [PublishedArtifact]) throws -> FileWitnesses? {
+        func look() throws -> FileWitnesses? {
+            try FileJournal.recording(ignoring: []) {
+                var directories: Set<String> = []
+                for artifact in artifacts {
+                    _ = try Files.status(artifact.absolute)
+                    if directories.insert(Files.parent(of: artifact.absolute)).inserted {
+                        _ = try Files.list(Files.parent(of: artifact.absolute))
+                    }
+                }
+            }.1
+        }
+        if let found = try look() { return found }
+        // Files that were written a moment ago: wait until the clock that stamps files has ticked.
+        SystemTime.sleep(milliseconds: 25)
+        return try look()
     }
 
     /// A text as an object; written only if it is new.

@@ -108,11 +108,15 @@ struct Connection: ~Copyable {
         // Long, because a transaction of another process may wait for a slow disk.
         sqlite3_busy_timeout(raw, 120_000)
         guard !readOnly else { return }
+        // Kept in the file; set again, they would be written again.
+        if try int("PRAGMA user_version") == 0 {
+            try script("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+        }
         // NORMAL keeps the file consistent at a crash of the machine; what was committed last may be lost, in order.
         // Checkpoints are rare (64 MiB), because each waits for the disk.
         try script(
             """
-            PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
+            PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
             PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -16384;
             """)
     }

@@ -25,6 +25,15 @@ extension Store {
         pending.withLock { $0.memos[MemoKey(kind: kind, key: key)] = value }
     }
 
+    /// Forgets every value of a kind.
+    package func dropMemos(_ kind: String) throws {
+        try requireWriting()
+        pending.withLock { pending in pending.memos = pending.memos.filter { $0.key.kind != kind } }
+        try database.use { connection throws(ForgeError) in
+            try connection.run("DELETE FROM memo WHERE kind = ?", [.text(kind)])
+        }
+    }
+
     /// The digest of a file of the host, read only if the file has changed since it was last asked for.
     package func digest(ofFile path: String) throws -> Digest {
         guard let status = try Files.status(path) else {
@@ -52,14 +61,9 @@ extension Store {
         }
     }
 
-    /// Remembers the digest of a file that had this identity before it was read. A file changed within the last two
-    /// seconds is not remembered: another change within one tick of the file system's clock would leave no trace.
+    /// Remembers the digest of a file that had this identity before it was read; not of one that has not kept still.
     package func remember(_ digest: Digest, ofFile path: String, _ identity: FileIdentity) {
-        guard !isReadOnly else { return }
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        let nanoseconds = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-        guard nanoseconds - max(identity.modified, identity.changed) > 2_000_000_000 else { return }
+        guard !isReadOnly, identity.isSettled(at: SystemTime.now()) else { return }
         pending.withLock { $0.files[path] = (identity.stored, digest) }
     }
 }

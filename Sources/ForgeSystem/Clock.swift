@@ -19,6 +19,14 @@ package struct SystemTime: TimeSource {
 
     package func wall() -> Int64 { Int64(Self.read(CLOCK_REALTIME).tv_sec) }
 
+    /// Nanoseconds since 1970, to judge the times of files by.
+    package static func now() -> Int64 {
+        let time = read(CLOCK_REALTIME)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    package static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1000) }
+
     private static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         clock_gettime(clock, &time)

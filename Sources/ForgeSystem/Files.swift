@@ -55,6 +55,7 @@ package struct FileIdentity: Sendable, Hashable {
 package enum Files {
     /// What `lstat` says, or nil if there is no such file.
     package static func status(_ path: String) throws(ForgeError) -> FileStatus? {
+        FileJournal.note(path, .link)
         var info = stat()
         guard lstat(path, &info) == 0 else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
@@ -63,15 +64,20 @@ package enum Files {
         return FileStatus(info)
     }
 
-    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool {
+        FileJournal.note(path, .kind)
+        return access(path, F_OK) == 0
+    }
 
     package static func isDirectory(_ path: String) -> Bool {
+        FileJournal.note(path, .kind)
         var info = stat()
         return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
     }
 
     package static func read(_ path: String) throws(ForgeError) -> [UInt8] {
-        try FileDescriptor(opening: path).readAll()
+        FileJournal.note(path, .content)
+        return try FileDescriptor(opening: path).readAll()
     }
 
     /// The bytes, or nil if there is no such file.
@@ -111,6 +117,7 @@ package enum Files {
 
     /// Names in a directory, in byte order, without `.` and `..`.
     package static func list(_ path: String) throws(ForgeError) -> [ByteString] {
+        FileJournal.note(path, .content)
         guard let handle = opendir(path) else { throw .system("cannot list \(path)") }
         defer { closedir(handle) }
         var names: [ByteString] = []
@@ -135,6 +142,7 @@ package enum Files {
 
     /// The text of a symbolic link.
     package static func readLink(_ path: String) throws(ForgeError) -> ByteString {
+        FileJournal.note(path, .link)
         var length = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
             length = buffer.withMemoryRebound(to: CChar.self) { text in
@@ -148,6 +156,7 @@ package enum Files {
 
     /// The path with links resolved; nil if it does not exist.
     package static func absolute(_ path: String) -> String? {
+        FileJournal.note(path, .content)
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)

@@ -8,18 +8,22 @@ struct BuildCommand {
     let session: Session
 
     func run() throws -> ExitCode {
-        let recipe = try session.recipe()
-        let outcome = try Build(session: session, recipe: recipe).run()
-        if let error = outcome.error { session.console.error(error) }
+        let report: BuildReport
+        if let current = try UpToDate(session: session).report() {
+            report = current
+        } else {
+            report = try Build(session: session).run().report
+        }
+        if let error = report.error { session.console.error(error) }
         if session.console.json {
-            var fields = outcome.json(recipe).object ?? []
+            var fields = report.json.object ?? []
             // Which sources were built; asked only where somebody reads it.
             fields.append(("revision", try revision()))
             session.console.result(JSON.object(fields).description)
-        } else if outcome.error == nil {
-            summary(outcome)
+        } else if report.error == nil, !session.console.quiet {
+            summary(report)
         }
-        return outcome.error?.code ?? .done
+        return report.error?.code ?? .done
     }
 
     /// The commit of the project's repository and whether something differs from it; null outside a repository.
@@ -32,14 +36,42 @@ struct BuildCommand {
         return (try? JSON(parsing: bytes, file: "helper"))?["revision"] ?? .null
     }
 
-    private func summary(_ outcome: Build.Outcome) {
+    private func summary(_ report: BuildReport) {
         let console = session.console
-        for artifact in outcome.artifacts where !Publisher.about.contains(artifact.path) {
+        let lines = report.artifacts.filter { !Publisher.about.contains($0.path) }.map { artifact in
             let size = Format.bytes(artifact.digest.size)
-            console.result("\(session.layout.display(artifact.absolute))  \(console.styled(size, .dim))")
+            return "\(session.layout.display(artifact.absolute))  \(console.styled(size, .dim))"
         }
-        let ran = outcome.count(.ran)
-        let what = ran == 0 ? "nothing to do" : "\(Format.count(ran, "action")) ran"
-        console.note("\(what), \(outcome.count(.hit)) from the cache, \(Format.seconds(outcome.seconds))")
+        if !lines.isEmpty { console.result(lines.joined(separator: "\n")) }
+        let what = report.ran == 0 ? "nothing to do" : "\(Format.count(report.ran, "action")) ran"
+        console.note("\(what), \(report.hit) from the cache, \(Format.seconds(report.seconds))")
+    }
+}
+
+/// How a build ended.
+struct BuildReport {
+    var recipe: String
+    var ran: Int
+    var hit: Int
+    var failed = 0
+    var skipped = 0
+    /// Wall time.
+    var seconds: Double
+    var artifacts: [PublishedArtifact]
+    var error: ForgeError?
+
+    /// What `forge build --json` ends with.
+    var json: JSON {
+        .object([
+            ("recipe", .string(recipe)),
+            ("cell", .string(Session.cell)),
+            ("ran", .int(Int64(ran))),
+            ("hit", .int(Int64(hit))),
+            ("failed", .int(Int64(failed))),
+            ("skipped", .int(Int64(skipped))),
+            ("seconds", .double((seconds * 1000).rounded() / 1000)),
+            ("artifacts", .array(artifacts.map(\.json))),
+            ("error", error?.json ?? .null),
+        ])
     }
 }

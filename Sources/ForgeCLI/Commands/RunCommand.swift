@@ -10,7 +10,7 @@ struct RunCommand {
     func run() throws -> ExitCode {
         let recipe = try session.recipe()
         let host = try HostMachine()
-        let outcome = try Build(session: session, recipe: recipe).run()
+        let outcome = try Build(session: session, known: recipe).run()
         if let error = outcome.error {
             session.console.error(error)
             return error.code

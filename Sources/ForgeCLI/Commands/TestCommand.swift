@@ -34,7 +34,7 @@ struct TestCommand {
         let recipe = try session.recipe()
         let runs = try chosen(recipe)
         let host = try HostMachine()
-        let outcome = try Build(session: session, recipe: recipe).run()
+        let outcome = try Build(session: session, known: recipe).run()
         if let error = outcome.error {
             session.console.error(error)
             return error.code
