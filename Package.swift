@@ -46,6 +46,7 @@ let package = Package(
         module("ForgeStore", ["ForgeBase", "ForgeSystem", "CSQLite", "CZstd"]),
         module("ForgeRecipe", ["ForgeBase", "ForgeSystem", "CYAML"]),
         module("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore"]),
+        module("ForgeScripts", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         module("ForgePlanner", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine"]),
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
         module(
@@ -54,10 +55,12 @@ let package = Package(
         module(
             "ForgeStages",
             [
-                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages",
-                "CGit2",
+                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeScripts", "ForgeArchive",
+                "ForgePackages", "CGit2",
             ]),
-        module("ForgeCLI", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner"]),
+        module(
+            "ForgeCLI",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeScripts", "ForgePlanner"]),
 
         // The slim main program: everything a no-op build needs and nothing else.
         .executableTarget(

@@ -1,5 +1,6 @@
-package import ForgeBase
+import ForgeBase
 import ForgeRecipe
+import ForgeScripts
 import ForgeSystem
 import Glibc
 
@@ -7,13 +8,19 @@ import Glibc
 package enum Forge {
     /// Runs one command.
     /// - Parameter words: the command line without the program's name.
-    package static func main(_ words: [String]) -> ExitCode {
+    /// - Returns: the exit status: a code, or that of an action's child process.
+    package static func main(_ words: [String]) -> Int32 {
+        if words == [HelperRunner.scriptCommand] { return ActionChild.runScript() }
+        return command(words).rawValue
+    }
+
+    private static func command(_ words: [String]) -> ExitCode {
         guard let first = words.first, first != "--help", first != "-h", first != "help" || words.count > 1 else {
             plain().raw(Help.overview())
             return words.isEmpty ? .badInput : .done
         }
-        if first == "--version" { return main(["version"]) }
-        if first == "help" { return main([words[1], "--help"]) }
+        if first == "--version" { return command(["version"]) }
+        if first == "help" { return command([words[1], "--help"]) }
         if first == "complete" { return complete(Array(words.dropFirst())) }
         guard let command = CommandCatalog.named(first) else {
             let hint = Suggestion.hint(for: first, in: CommandCatalog.all.map(\.name))

@@ -31,7 +31,11 @@ final class HelperRunner: ActionRunner {
         }
     }
 
+    /// The word that makes `forge` the child process of a script's action.
+    static let scriptCommand = "run-script"
+
     private let helper: String
+    private let program: String
     private let store: Store
     private var cache: String { store.directory }
     private let surroundings: Surroundings
@@ -42,6 +46,7 @@ final class HelperRunner: ActionRunner {
 
     init(helper: String, store: Store, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
         self.helper = helper
+        program = Host.executablePath ?? helper
         self.store = store
         self.surroundings = surroundings
         self.signals = signals
@@ -62,8 +67,10 @@ final class HelperRunner: ActionRunner {
         let log = HelperRunner.log(of: request.key.digest, cache: cache)
         try Files.makeDirectories(Files.parent(of: log))
         let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
+        let isScript = request.action.program == .script
         let child = try Command(
-            helper, ["run"], environment: HelperRunner.environment(),
+            isScript ? program : helper, [isScript ? HelperRunner.scriptCommand : "run"],
+            environment: HelperRunner.environment(),
             input: .bytes(Array(message.json.description.utf8)),
             output: .descriptor(logFile.raw), events: true,
             // Offline, a stage that fetches may still find everything in the cache; the kernel sees to it that it asks nobody.

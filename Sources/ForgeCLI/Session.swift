@@ -39,7 +39,8 @@ final class Session {
 
     func store() throws -> Store {
         if let opened { return opened }
-        let store = try Store(directory: try cacheDirectory())
+        // A build sweeps with a helper, which may remove more.
+        let store = try Store(directory: try cacheDirectory(), sweeping: false)
         opened = store
         return store
     }

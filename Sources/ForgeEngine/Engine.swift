@@ -100,7 +100,7 @@ package final class Engine {
     private var waiting: [Int]
     private var dependents: [[Int]]
     private var ready: [Int] = []
-    private var queue: [Int] = []
+    private var queue = ReadyQueue()
     private var runningByKey: [Digest: Int] = [:]
     private var attached: [Int: [Int]] = [:]
     private var requests: [Int: ActionRequest] = [:]
@@ -131,8 +131,8 @@ package final class Engine {
         waiting = Array(repeating: 0, count: count)
         dependents = Array(repeating: [], count: count)
         priority = Array(repeating: 0, count: count)
-        for (i, action) in plan.actions.enumerated() {
-            for dependency in action.dependencies { dependents[dependency].append(i) }
+        for i in plan.actions.indices {
+            for dependency in plan.dependencies[i] { dependents[dependency].append(i) }
         }
         for i in plan.actions.indices.reversed() {
             priority[i] = (durations(i) ?? 1) + (dependents[i].map { priority[$0] }.max() ?? 0)
@@ -144,14 +144,20 @@ package final class Engine {
         let needed = plan.closure(of: wanted)
         for i in needed { states[i] = .want }
         for i in needed {
-            waiting[i] = plan.actions[i].dependencies.count
+            waiting[i] = plan.dependencies[i].count
             if waiting[i] == 0 { ready.append(i) }
         }
-        while true {
-            try settle()
-            try startQueued()
-            if runningByKey.isEmpty { break }
-            try handle(runner.next())
+        do {
+            while true {
+                try settle()
+                try startQueued()
+                if runningByKey.isEmpty { break }
+                try handle(runner.next())
+            }
+        } catch {
+            // What can't go on (a full disk) leaves nothing running behind.
+            runner.cancelAll()
+            throw error
         }
         for i in needed where !states[i].isDone && states[i] != .failed { move(i, to: .skipped) }
     }
@@ -171,25 +177,17 @@ package final class Engine {
             move(i, to: .ready)
             let request = try resolve(i)
             keys[i] = request.key
-            if !forced.contains(i), let result = try cached(request.key.digest) {
+            if !forced.contains(i), let result = try cache.lookup(request.key.digest) {
                 finish(i, as: .hit, result)
             } else if let same = runningByKey[request.key.digest] {
                 attached[same, default: []].append(i)
                 move(i, to: .queued)
             } else {
                 requests[i] = request
-                queue.append(i)
+                queue.push(i, need: clamped(request.action.resources), priority: priority[i])
                 move(i, to: .queued)
             }
         }
-        queue.sort { priority[$0] != priority[$1] ? priority[$0] > priority[$1] : $0 < $1 }
-    }
-
-    /// A cached result, if its outputs are still in the store.
-    private func cached(_ key: Digest) throws -> ActionResult? {
-        guard let result = try cache.lookup(key) else { return nil }
-        for output in result.outputs where try !objects.contains(output.digest) { return nil }
-        return result
     }
 
     /// What the child process of an action would be told; its dependencies must be done.
@@ -222,19 +220,13 @@ package final class Engine {
 
     private func startQueued() throws {
         guard !stopping else { return }
-        var rest: [Int] = []
-        for i in queue {
+        while let i = queue.pop(passingOver: limits.cpu, fits: { runningByKey.isEmpty || fits($0) }) {
             guard let request = requests[i], states[i] == .queued else { continue }
             if let same = runningByKey[request.key.digest] {
                 attached[same, default: []].append(i)
                 continue
             }
-            let need = clamped(request.action.resources)
-            guard runningByKey.isEmpty || fits(need) else {
-                rest.append(i)
-                continue
-            }
-            used = sum(used, need, sign: 1)
+            used = sum(used, clamped(request.action.resources), sign: 1)
             runningByKey[request.key.digest] = i
             move(i, to: .running)
             do {
@@ -243,7 +235,6 @@ package final class Engine {
                 conclude(i, .failure(error))
             }
         }
-        queue = rest
     }
 
     private func clamped(_ need: Resources) -> Resources {
@@ -271,7 +262,7 @@ package final class Engine {
             runner.cancelAll()
             for i in runningByKey.values.sorted() { move(i, to: .skipped) }
             runningByKey = [:]
-            queue = []
+            queue.removeAll()
         case .finished(let i, let result):
             if case .success(let value) = result, let key = keys[i] { try cache.commit(key.digest, value) }
             conclude(i, result)

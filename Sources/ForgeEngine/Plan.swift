@@ -153,6 +153,8 @@ package struct PlannedArtifact: Sendable, Equatable {
 package struct Plan: Sendable {
     /// Every action comes after those it depends on.
     package private(set) var actions: [PlannedAction] = []
+    /// Of each action, those that it depends on: ascending, each once.
+    package private(set) var dependencies: [[Int]] = []
     package var artifacts: [PlannedArtifact] = []
 
     package init() {}
@@ -160,12 +162,14 @@ package struct Plan: Sendable {
     /// Adds an action, or finds the equal one that is there already: equal actions of different cells are one.
     /// - Returns: its index.
     package mutating func add(_ action: PlannedAction) -> Int {
-        for dependency in action.dependencies {
-            precondition(dependency < actions.count, "BUG: an action was planned before what it depends on")
-        }
-        if let same = index[Plan.identity(of: action)] { return same }
+        let needed = action.dependencies
+        precondition(
+            needed.allSatisfy { $0 < actions.count }, "BUG: an action was planned before what it depends on")
+        let identity = Plan.identity(of: action)
+        if let same = index[identity] { return same }
         actions.append(action)
-        index[Plan.identity(of: action)] = actions.count - 1
+        dependencies.append(needed)
+        index[identity] = actions.count - 1
         return actions.count - 1
     }
 
@@ -174,7 +178,7 @@ package struct Plan: Sendable {
         var needed = Array(repeating: false, count: actions.count)
         for action in wanted { needed[action] = true }
         for i in actions.indices.reversed() where needed[i] {
-            for dependency in actions[i].dependencies { needed[dependency] = true }
+            for dependency in dependencies[i] { needed[dependency] = true }
         }
         return actions.indices.filter { needed[$0] }
     }

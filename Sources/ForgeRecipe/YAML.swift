@@ -72,10 +72,10 @@ package struct YAMLEntry: Sendable, Equatable {
 /// keys and keys that are no scalars are refused.
 package enum YAML {
     /// Bytes of the largest text that is read.
-    package static let largestText = 4 << 20
+    package static let largestText = 64 << 20
     /// The deepest nesting of lists and mappings.
     package static let deepestNesting = 64
-    /// Values in a text, aliases expanded.
+    /// Values that aliases may add to those that are written, of which each takes a byte at least.
     package static let mostValues = 200_000
 
     /// Parses one document; an empty one is `null`.
@@ -90,7 +90,7 @@ package enum YAML {
             throw ForgeErrors([ForgeError(.badInput, "not valid UTF-8", at: invalidPlace(in: bytes, file: file))])
         }
         let result: Result<YAMLNode, ForgeErrors> = bytes.withUnsafeBufferPointer { buffer in
-            var composer = YAMLComposer(events: YAMLEvents(buffer, file: file))
+            var composer = YAMLComposer(events: YAMLEvents(buffer, file: file), length: buffer.count)
             do throws(ForgeErrors) { return .success(try composer.document()) } catch { return .failure(error) }
         }
         return try result.get()
@@ -140,8 +140,12 @@ private struct YAMLComposer: ~Copyable {
     private var anchors: [String: (node: YAMLNode, size: Int)] = [:]
     /// Values so far, expanded aliases counted in full.
     private var size = 0
+    private let largest: Int
 
-    init(events: consuming YAMLEvents) { self.events = events }
+    init(events: consuming YAMLEvents, length: Int) {
+        self.events = events
+        largest = YAML.mostValues + length
+    }
 
     mutating func document() throws(ForgeErrors) -> YAMLNode {
         let node: YAMLNode
@@ -195,8 +199,8 @@ private struct YAMLComposer: ~Copyable {
 
     private mutating func grow(by count: Int, at location: SourceLocation) throws(ForgeError) {
         size += count
-        guard size <= YAML.mostValues else {
-            throw ForgeError(.badInput, "more than \(YAML.mostValues) values, aliases expanded", at: location)
+        guard size <= largest else {
+            throw ForgeError(.badInput, "aliases expand to more than \(YAML.mostValues) values", at: location)
         }
     }
 

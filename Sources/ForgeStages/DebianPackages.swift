@@ -1,6 +1,7 @@
 package import ForgeBase
 package import ForgePackages
 package import ForgeRecipe
+package import ForgeScripts
 import ForgeStore
 
 /// The stage `debian-packages`: the `.deb` files that a lock pins, as a tree of one flat directory.

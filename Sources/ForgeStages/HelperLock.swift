@@ -2,6 +2,7 @@ import ForgeBase
 import ForgeEngine
 import ForgePackages
 import ForgeRecipe
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 

@@ -1,23 +1,22 @@
-package import ForgeBase
+import ForgeBase
 import ForgeEngine
 import ForgePackages
 import ForgeRecipe
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// `forge-helper`: one action, lock or clean-up in a process of its own, so that the main program stays slim and a crash
 /// of a library takes nothing else with it.
 package enum HelperMain {
     /// - Parameter words: the command line without the program's name.
     package static func main(_ words: [String]) -> Int32 {
-        let events = Events()
-        do {
+        ActionChild.reporting { events in
             switch words.first {
-            case "run": try run(events)
+            case "run": try ActionChild.run(events, perform)
             case "shell" where words.count > 1: return try shell(words[1], command: words.count > 2 ? words[2] : nil)
-            case "lock": try HelperLock(events: events).run(try request())
+            case "lock": try HelperLock(events: events).run(try ActionChild.message())
             case "remove" where words.count == 2: try Files.remove(words[1])
             case "revision" where words.count == 2: events.send(try Revision.json(of: words[1]))
             case "ready": break
@@ -26,45 +25,14 @@ package enum HelperMain {
                     .badInput, "forge-helper is started by forge, not by hand", remedy: "see `forge --help`")
             }
             return 0
-        } catch {
-            let known = error as? ForgeError ?? (error as? ForgeErrors)?.errors.first
-            let said = known ?? ForgeError(.bug, "\(error)")
-            events.send(HelperEvent.error(said).json)
-            let text = Array("\(said)\n".utf8)
-            _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            return said.code.rawValue
         }
-    }
-
-    private static func request() throws -> JSON {
-        try JSON(parsing: try FileDescriptor(owning: dup(STDIN_FILENO)).readAll(), file: "request")
-    }
-
-    /// Does one action and reports its outputs.
-    private static func run(_ events: Events) throws {
-        let request = try HelperRequest(json: try self.request())
-        let store = try Store(directory: request.cache)
-        let result = try perform(request, store, events)
-        for output in request.outputs where !result.outputs.contains(where: { $0.name == output.name }) {
-            throw ForgeError(.bug, "stage “\(request.stage)” made no output “\(output.name)”")
-        }
-        // The other process must see every object before it hears of it.
-        try store.flush()
-        events.send(HelperEvent.result(outputs: result.outputs, provides: result.provides).json)
     }
 
     private static func perform(_ request: HelperRequest, _ store: Store, _ events: Events) throws -> StageResult {
         switch request.program {
-        case .script: return try ScriptStage(request: request, store: store, checkouts: try checkouts(store)).run()
+        case .script: return try ScriptStage(request, store).run()
         case .builtin(let name): return try Builtins.run(name, request, try context(request, store, events))
         }
-    }
-
-    private static func checkouts(_ store: Store) throws -> Checkouts {
-        // Directories laid out under one map of ids are of no use under another.
-        let fields = String(decoding: try Files.read("/proc/self/uid_map"), as: UTF8.self).split(separator: " ")
-        let outside = fields.count > 1 ? fields[1] : "0"
-        return try Checkouts(store, map: outside == "0" ? "root" : "uid\(outside)")
     }
 
     private static func context(_ request: HelperRequest, _ store: Store, _ events: Events) throws -> StageContext {
@@ -89,7 +57,7 @@ package enum HelperMain {
                 remedy: "see its log: forge log RECIPE STAGE")
         }
         let store = try Store(directory: request.cache)
-        var (sandbox, used) = try ScriptStage(request: request, store: store, checkouts: try checkouts(store)).prepare()
+        var (sandbox, used) = try ScriptStage(request, store).prepare()
         defer { withExtendedLifetime(used) {} }
         sandbox.keepsTerminal = true
         let terminal = Host.environment("TERM") ?? "dumb"
@@ -100,27 +68,6 @@ package enum HelperMain {
             "/bin/bash", arguments, environment: environment, directory: "/work", input: .descriptor(STDIN_FILENO))
         guard case .exited(let status) = report.status else { return 1 }
         return status
-    }
-}
-
-/// Descriptor 3: lines of JSON to `forge`. Safe from any thread.
-package final class Events: Sendable {
-    private let lock = Mutex(())
-
-    package func send(_ json: JSON) {
-        let line = Array((json.description + "\n").utf8)
-        lock.withLock { _ in
-            var rest = line[...]
-            while !rest.isEmpty {
-                let done = rest.withUnsafeBytes { write(3, $0.baseAddress, $0.count) }
-                // Nobody listens: the exit status still tells.
-                if done < 0 {
-                    guard errno == EINTR || errno == EAGAIN else { return }
-                    continue
-                }
-                rest = rest.dropFirst(done)
-            }
-        }
     }
 }
 

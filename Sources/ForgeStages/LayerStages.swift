@@ -1,5 +1,6 @@
 import ForgeArchive
 import ForgeBase
+import ForgeScripts
 import ForgeStore
 
 /// The stage `overlay`: files of the recipe as a layer.

@@ -68,22 +68,3 @@ package struct StageContext: Sendable {
     /// Writes a line to the action's log.
     package func note(_ line: String) { log(Array((line + "\n").utf8)) }
 }
-
-/// What a built-in stage made.
-package struct StageResult: Sendable {
-    package var outputs: [ActionResult.Output]
-    /// What the stage says of its outputs, for SBOMs and reports.
-    package var provides: [JSON]
-
-    package init(outputs: [ActionResult.Output], provides: [JSON] = []) {
-        self.outputs = outputs
-        self.provides = provides
-    }
-
-    /// A stage whose one output is a tree.
-    package static func tree(_ tree: Tree, in store: Store, provides: [JSON] = []) throws -> StageResult {
-        let digest = try tree.save(in: store)
-        return StageResult(
-            outputs: [ActionResult.Output(name: "tree", kind: .tree, digest: digest)], provides: provides)
-    }
-}

@@ -51,16 +51,17 @@ package final class Store: ObjectStore, ActionCache {
     /// Opens a cache, and makes it if it is not there.
     /// - Parameters:
     ///   - readOnly: for looking only: nothing is made or changed, and a cache that is not there is an empty one.
+    ///   - sweeping: also remove what killed processes have left. A child of the process that did need not.
     ///   - hook: for tests, called at every ``WritePoint``.
     package init(
-        directory: String, readOnly: Bool = false, hook: (@Sendable (WritePoint) throws -> Void)? = nil
+        directory: String, readOnly: Bool = false, sweeping: Bool = true, hook: (@Sendable (WritePoint) throws -> Void)? = nil
     ) throws(ForgeError) {
         self.directory = directory
         isReadOnly = readOnly
         self.hook = hook
         if !readOnly { try Files.makeDirectories(directory) }
         database = try Database(directory + "/forge.db", schema: Schema.versions, readOnly: readOnly)
-        if !readOnly { ScratchDirectory.removeAbandoned(in: directory + "/tmp") }
+        if !readOnly, sweeping { ScratchDirectory.removeAbandoned(in: directory + "/tmp") }
     }
 
     deinit {

@@ -1,7 +1,6 @@
-import ForgeBase
 import ForgeCLI
 import Glibc
 
 @main struct Main {
-    static func main() { exit(Forge.main(Array(CommandLine.arguments.dropFirst())).rawValue) }
+    static func main() { exit(Forge.main(Array(CommandLine.arguments.dropFirst()))) }
 }

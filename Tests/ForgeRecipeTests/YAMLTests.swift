@@ -53,7 +53,7 @@ import Testing
         for i in 1...12 {
             text += "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n"
         }
-        #expect(fault(text) == "a.yaml:6:10: more than 200000 values, aliases expanded")
+        #expect(fault(text) == "a.yaml:6:10: aliases expand to more than 200000 values")
         #expect(fault("a: &a [*a]") == "a.yaml:1:8: no anchor “&a” before this alias")
     }
 
@@ -86,7 +86,7 @@ import Testing
         #expect(
             fault(Array("a: b\nc: x".utf8) + [0x00])
                 == "a.yaml:2:5: not valid YAML: control characters are not allowed")
-        #expect(fault([UInt8](repeating: 0x20, count: 5 << 20)) == "a.yaml:1:1: the file is larger than 4 MiB")
+        #expect(fault([UInt8](repeating: 0x20, count: 65 << 20)) == "a.yaml:1:1: the file is larger than 64 MiB")
     }
 
     @Test func byteOrderMarkIsNoText() throws {

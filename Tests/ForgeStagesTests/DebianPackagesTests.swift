@@ -2,6 +2,7 @@ import ForgeBase
 import ForgePackages
 import ForgeRecipe
 import ForgeStages
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Glibc

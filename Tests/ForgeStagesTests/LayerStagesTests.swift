@@ -1,5 +1,6 @@
 import ForgeArchive
 import ForgeBase
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Glibc

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeRecipe
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Glibc

@@ -1,4 +1,5 @@
 import ForgeBase
+import ForgeScripts
 import ForgeSystem
 
 /// Runs programs of the image, in the image, and keeps the end of what they say.

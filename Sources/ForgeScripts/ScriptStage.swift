@@ -1,13 +1,22 @@
 import ForgeBase
-import ForgeEngine
-import ForgeStore
-import ForgeSystem
+package import ForgeEngine
+package import ForgeStore
+package import ForgeSystem
 
 /// Runs the `run` script of a stage in the build root. What scripts see is described in `docs/stages.md`.
-struct ScriptStage {
+package struct ScriptStage {
     let request: HelperRequest
     let store: Store
     let checkouts: Checkouts
+
+    package init(_ request: HelperRequest, _ store: Store) throws {
+        self.request = request
+        self.store = store
+        // Directories laid out under one map of ids are of no use under another.
+        let fields = String(decoding: try Files.read("/proc/self/uid_map"), as: UTF8.self).split(separator: " ")
+        let outside = fields.count > 1 ? fields[1] : "0"
+        checkouts = try Checkouts(store, map: outside == "0" ? "root" : "uid\(outside)")
+    }
 
     /// Where things are in the sandbox.
     private enum Place {
@@ -18,7 +27,8 @@ struct ScriptStage {
         static let options = "/forge"
     }
 
-    func run() throws -> StageResult {
+    /// Runs the script to its end and takes what it made into the store.
+    package func run() throws -> StageResult {
         let (sandbox, used) = try prepare()
         defer { withExtendedLifetime(used) {} }
         let report = try sandbox.run(
@@ -31,7 +41,7 @@ struct ScriptStage {
 
     /// Checks everything out and describes the sandbox; also what `forge shell` enters.
     /// - Returns: the sandbox, and what keeps its directories in place as long as it is used.
-    func prepare() throws -> (sandbox: Sandbox, checkouts: [Checkouts.Checkout]) {
+    package func prepare() throws -> (sandbox: Sandbox, checkouts: [Checkouts.Checkout]) {
         let scratch = request.scratch
         guard let root = request.buildRoot else {
             throw ForgeError(
@@ -39,7 +49,9 @@ struct ScriptStage {
                 remedy: "add `build-root: image` to its stage.yaml")
         }
         for name in ["root", "work/tmp", "out", "in", "forge"] { try Files.makeDirectories("\(scratch)/\(name)") }
-        try Files.write("\(scratch)/forge/options.json", request.options.pretty())
+        // Not `Files.write`, which waits for the disk.
+        try FileDescriptor(creating: "\(scratch)/forge/options.json", mode: 0o644)
+            .write(Array(request.options.pretty().utf8))
         let base = try checkouts.open(root, jobs: request.jobs)
         let stage = try checkouts.open(request.stageDigest)
         var used = [base, stage]
@@ -52,6 +64,8 @@ struct ScriptStage {
                 .init("\(scratch)/forge", at: Place.options),
             ])
         sandbox.noNewPrivileges = true
+        // That of this process, which is private and has nothing in it.
+        sandbox.network = true
         for input in request.inputs { sandbox.binds.append(try bind(input, &used)) }
         FakeClock.apply(request.clockOffset, to: &sandbox)
         return (sandbox, used)
@@ -77,7 +91,7 @@ struct ScriptStage {
     }
 
     /// The complete environment of a script.
-    static func environment(for request: HelperRequest) -> [(String, String)] {
+    package static func environment(for request: HelperRequest) -> [(String, String)] {
         var list: [(String, String)] = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", Place.work),
             ("TMPDIR", "\(Place.work)/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"),
@@ -127,16 +141,16 @@ struct ScriptStage {
 }
 
 /// Lets the programs of a sandbox see a wrong clock, so that a test can show that no clock reaches an artifact.
-enum FakeClock {
+package enum FakeClock {
     private static let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
     private static let place = "/dev/libfaketime.so"
 
-    static func apply(_ offset: String?, to sandbox: inout Sandbox) {
+    package static func apply(_ offset: String?, to sandbox: inout Sandbox) {
         // In /dev, which is no part of any tree.
         if offset != nil { sandbox.binds.append(.init(library, at: place)) }
     }
 
-    static func environment(_ offset: String?) -> [(String, String)] {
+    package static func environment(_ offset: String?) -> [(String, String)] {
         guard let offset else { return [] }
         // The clock is wrong, not the times of files, which are what forge and the scripts set.
         return [("LD_PRELOAD", place), ("FAKETIME", offset), ("FAKETIME_DONT_RESET", "1"), ("NO_FAKE_STAT", "1")]
