@@ -74,8 +74,9 @@ extension UpToDate {
             self.hit = hit
             self.warnings = warnings
             self.witnesses = witnesses
-            lines = Array(
-                artifacts.map { "\($0.digest)\t\($0.mediaType)\t\($0.path)\t\($0.absolute)\n" }.joined().utf8)[...]
+            lines =
+                Array(
+                    artifacts.map { "\($0.digest)\t\($0.mediaType)\t\($0.path)\t\($0.absolute)\n" }.joined().utf8)[...]
         }
 
         /// nil for bytes that are no note.

@@ -54,7 +54,8 @@ package final class Store: ObjectStore, ActionCache {
     ///   - sweeping: also remove what killed processes have left. A child of the process that did need not.
     ///   - hook: for tests, called at every ``WritePoint``.
     package init(
-        directory: String, readOnly: Bool = false, sweeping: Bool = true, hook: (@Sendable (WritePoint) throws -> Void)? = nil
+        directory: String, readOnly: Bool = false, sweeping: Bool = true,
+        hook: (@Sendable (WritePoint) throws -> Void)? = nil
     ) throws(ForgeError) {
         self.directory = directory
         isReadOnly = readOnly

@@ -28,16 +28,17 @@ package enum FileJournal {
         var isSettled = true
     }
 
-    private static let isRecording = Atomic<Bool>(false)
+    /// The thread whose looking is noted; 0 while nobody records. Others do something else meanwhile.
+    private static let recorder = Atomic<UInt>(0)
     private static let notes = Mutex<Notes?>(nil)
 
-    /// Records what `body` looks at.
+    /// Records what `body` looks at on this thread. One recording at a time.
     /// - Parameter ignoring: directories below which files come and go without a meaning.
     /// - Returns: nil for the witnesses if what was seen is not settled.
     package static func recording<R>(ignoring: [String], _ body: () throws -> R) rethrows -> (R, FileWitnesses?) {
         notes.withLock { $0 = Notes(ignored: ignoring.map { $0 + "/" } + ["/proc/"]) }
-        isRecording.store(true, ordering: .relaxed)
-        defer { isRecording.store(false, ordering: .relaxed) }
+        recorder.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { recorder.store(0, ordering: .relaxed) }
         let result = try body()
         let found = notes.withLock { notes in
             defer { notes = nil }
@@ -50,7 +51,8 @@ package enum FileJournal {
     /// Notes the answer to a question. Costs one atomic load while nobody records.
     @inline(__always)
     static func note(_ path: String, _ aspect: Aspect) {
-        if isRecording.load(ordering: .relaxed) { write(Question(path: path, aspect: aspect)) }
+        let recording = recorder.load(ordering: .relaxed)
+        if recording != 0, recording == UInt(pthread_self()) { write(Question(path: path, aspect: aspect)) }
     }
 
     private static func write(_ question: Question) {
@@ -58,7 +60,9 @@ package enum FileJournal {
         notes.withLock { notes in
             // A relative path means something else in another directory.
             if !question.path.hasPrefix("/") { notes?.isSettled = false }
-            guard let ignored = notes?.ignored, !ignored.contains(where: { question.path.hasPrefix($0) }) else { return }
+            guard let ignored = notes?.ignored, !ignored.contains(where: { question.path.hasPrefix($0) }) else {
+                return
+            }
             let answer = question.path.withCString { FileWitnesses.Answer(to: question.aspect, of: $0) }
             if let earlier = notes?.answers.updateValue(answer, forKey: question), earlier != answer {
                 notes?.isSettled = false
@@ -134,7 +138,9 @@ package struct FileWitnesses: Sendable, Equatable {
     init(_ answers: [FileJournal.Question: Answer]) {
         var bytes: [UInt8] = []
         var last: [UInt8] = []
-        let order = answers.filter { !FileWitnesses.isImplied($0.key, in: answers) }.map { (Array($0.key.path.utf8), $0.key.aspect, $0.value) }.sorted {
+        let order = answers.filter { !FileWitnesses.isImplied($0.key, in: answers) }.map {
+            (Array($0.key.path.utf8), $0.key.aspect, $0.value)
+        }.sorted {
             $0.0 == $1.0 ? $0.1.rawValue < $1.1.rawValue : $0.0.lexicographicallyPrecedes($1.0)
         }
         for (path, aspect, answer) in order where path.count < Int(PATH_MAX) {

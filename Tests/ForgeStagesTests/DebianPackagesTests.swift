@@ -1,8 +1,8 @@
 import ForgeBase
 import ForgePackages
 import ForgeRecipe
-import ForgeStages
 import ForgeScripts
+import ForgeStages
 import ForgeStore
 import ForgeSystem
 import Glibc
