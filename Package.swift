@@ -51,12 +51,12 @@ let package = Package(
         module("ForgeArchive", ["ForgeBase", "ForgeSystem", "ForgeStore", "CArchive"]),
         module(
             "ForgePackages",
-            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv"]),
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "CCurl", "CSolv", "CGit2"]),
         module(
             "ForgeStages",
             [
                 "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeScripts", "ForgeArchive",
-                "ForgePackages", "CGit2",
+                "ForgePackages",
             ]),
         module(
             "ForgeCLI",

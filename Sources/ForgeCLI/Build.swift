@@ -72,7 +72,8 @@ struct Build {
 
     private func limits() throws -> Resources {
         let cores = try session.arguments.number("jobs", least: 1) ?? Host.coreCount
-        return Resources(cpu: cores, memory: Host.memory == 0 ? .max : Host.memory * 9 / 10, network: 1)
+        return Resources(
+            cpu: cores, memory: Host.memory == 0 ? .max : Host.memory * 9 / 10, disk: 4, network: 8)
     }
 
     /// What the user is told of actions that failed.
@@ -88,6 +89,10 @@ struct Build {
         if error.location == nil { error.location = action.location }
         let others = engine.errors.count - 1
         if others > 0 { error.details.append("and \(Format.count(others, "other action")) failed") }
+        if let advice = try? undeclared(index, error, engine) {
+            error.details += advice.details
+            error.remedy = advice.remedy
+        }
         if error.remedy == nil, error.code == .stageFailed {
             let stage =
                 action.name.hasPrefix(recipe.name + "/")
@@ -98,5 +103,20 @@ struct Build {
                 : "read its whole log: forge log \(recipe.name) \(stage)"
         }
         return error
+    }
+
+    /// What a failed script missed because nothing declares it, if its log shows that.
+    private func undeclared(_ index: Int, _ error: ForgeError, _ engine: Engine) throws -> Undeclared.Advice? {
+        let action = engine.plan.actions[index]
+        guard action.program == .script, error.code == .stageFailed, error.remedy == nil, let key = engine.keys[index],
+            action.name.hasPrefix(recipe.name + "/"),
+            let stage = recipe.stage(String(action.name.dropFirst(recipe.name.count + 1)))
+        else { return nil }
+        let log = try Files.read(HelperRunner.log(of: key.digest, cache: try session.store().directory))
+        let catalog = session.catalog
+        return Undeclared(
+            recipe: recipe, stage: stage, root: session.layout.root, shown: catalog.display,
+            buildRoot: stage.definition.buildRoot.flatMap { catalog.buildRootFile($0, for: recipe) }
+        ).advice(log: String(decoding: log.suffix(1 << 16), as: UTF8.self))
     }
 }

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeEngine
+import ForgeRecipe
 import ForgeStore
 import ForgeSystem
 import Glibc
@@ -20,14 +21,19 @@ final class HelperRunner: ActionRunner {
         let scratch: Scratch
         let log: String
         let started: Double
+        /// The limit in seconds, and when it is over.
+        let limit: Int64?
+        var deadline: Double? { limit.map { started + Double($0) } }
+        var isOverdue = false
         var events: [UInt8] = []
         var outcome: Result<(outputs: [ActionResult.Output], provides: [JSON]), ForgeError>?
 
-        init(child: Child, scratch: Scratch, log: String, started: Double) {
+        init(child: Child, scratch: Scratch, log: String, started: Double, limit: Int64?) {
             self.child = child
             self.scratch = scratch
             self.log = log
             self.started = started
+            self.limit = limit
         }
     }
 
@@ -76,7 +82,8 @@ final class HelperRunner: ActionRunner {
             // Offline, a stage that fetches may still find everything in the cache; the kernel sees to it that it asks nobody.
             namespaces: request.action.network && !surroundings.offline ? .none : .private(network: false)
         ).start()
-        running[index] = Running(child: child, scratch: scratch, log: log, started: seconds())
+        running[index] = Running(
+            child: child, scratch: scratch, log: log, started: seconds(), limit: request.action.timeout)
     }
 
     /// What helpers see of forge's environment: how to reach the network, where programs are. Nothing of it can reach an
@@ -105,9 +112,29 @@ final class HelperRunner: ActionRunner {
                 try readEvents(index)
                 if ready[2 + 2 * i] { try conclude(index) }
             }
+            stopOverdue()
             if pending.isEmpty { return .tick }
         }
         return pending.removeFirst()
+    }
+
+    /// Ends what has run longer than its limit, with every process below it; its end is then an event like any other.
+    private func stopOverdue() {
+        let now = seconds()
+        for action in running.values {
+            guard let deadline = action.deadline, now >= deadline, !action.isOverdue else { continue }
+            action.isOverdue = true
+            action.child.kill()
+        }
+    }
+
+    private static func overdue(_ action: Running, _ limit: Int64) -> ForgeError {
+        ForgeError(
+            .stageFailed, "it ran longer than its limit of \(TimeLimit.text(limit)) and was stopped",
+            details: tail(of: action.log),
+            remedy:
+                "if it needs the time, raise the limit: timeout: \(TimeLimit.text(limit * 2)), for this stage in the "
+                + "recipe or for all in its stage.yaml")
     }
 
     private func readEvents(_ index: Int) throws {
@@ -141,6 +168,8 @@ final class HelperRunner: ActionRunner {
                 ActionResult(
                     outputs: value.outputs, provides: value.provides, seconds: seconds() - action.started,
                     cpuSeconds: report.userSeconds + report.systemSeconds, maxMemory: report.maxMemory))
+        case _ where action.isOverdue:
+            result = .failure(HelperRunner.overdue(action, action.limit ?? 0))
         case .failure(var error):
             if error.code == .stageFailed { error.details += HelperRunner.tail(of: action.log) }
             result = .failure(error)

@@ -13,6 +13,7 @@ extension KeyPart {
 /// An input whose content is known.
 package struct ResolvedInput: Sendable, Equatable {
     package var name: String
+    /// Tells inputs of one name apart: their order, and what made them.
     package var label: String
     package var kind: ActionResult.Output.Kind
     package var digest: Digest
@@ -46,6 +47,7 @@ package struct ActionKey: Sendable, Equatable {
             let name = input.label.isEmpty || input.label == input.name ? input.name : "\(input.name)/\(input.label)"
             content.append(KeyPart(input.kind == .tree ? .tree : .file, name, input.digest.description))
         }
+        for (name, value) in action.environment { content.append(KeyPart(.setting, "variable \(name)", value)) }
         if let locked = action.locked { content.append(KeyPart(.lock, "lock", locked.description)) }
         content.append(KeyPart(.setting, "epoch", String(action.epoch)))
         content.append(KeyPart(.setting, "architecture", action.architecture))

@@ -240,17 +240,18 @@ package final class Engine {
     private func clamped(_ need: Resources) -> Resources {
         Resources(
             cpu: min(need.cpu, limits.cpu), memory: min(need.memory, limits.memory),
-            network: min(need.network, limits.network))
+            disk: min(need.disk, limits.disk), network: min(need.network, limits.network))
     }
 
     private func fits(_ need: Resources) -> Bool {
         used.cpu + need.cpu <= limits.cpu && used.memory + need.memory <= limits.memory
-            && used.network + need.network <= limits.network
+            && used.disk + need.disk <= limits.disk && used.network + need.network <= limits.network
     }
 
     private func sum(_ a: Resources, _ b: Resources, sign: Int) -> Resources {
         Resources(
-            cpu: a.cpu + sign * b.cpu, memory: a.memory + Int64(sign) * b.memory, network: a.network + sign * b.network)
+            cpu: a.cpu + sign * b.cpu, memory: a.memory + Int64(sign) * b.memory, disk: a.disk + sign * b.disk,
+            network: a.network + sign * b.network)
     }
 
     private func handle(_ event: RunnerEvent) throws {

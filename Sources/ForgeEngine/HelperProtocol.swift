@@ -13,6 +13,8 @@ package struct HelperRequest: Sendable, Equatable {
     package var outputs: [PlannedOutput]
     package var buildRoot: Digest?
     package var locked: Digest?
+    /// Fixed variables of the script.
+    package var environment: [(String, String)]
     package var epoch: Int64
     package var architecture: String
     package var seed: Digest
@@ -44,6 +46,7 @@ package struct HelperRequest: Sendable, Equatable {
         outputs = action.outputs
         buildRoot = request.buildRoot
         locked = action.locked
+        environment = action.environment
         epoch = action.epoch
         architecture = action.architecture
         seed = request.key.seed
@@ -85,6 +88,7 @@ package struct HelperRequest: Sendable, Equatable {
             ),
             ("build_root", buildRoot.map { .string($0.description) } ?? .null),
             ("locked", locked.map { .string($0.description) } ?? .null),
+            ("environment", .object(environment.map { ($0.0, .string($0.1)) })),
             ("epoch", .int(epoch)),
             ("architecture", .string(architecture)),
             ("seed", .string(seed.description)),
@@ -130,6 +134,7 @@ package struct HelperRequest: Sendable, Equatable {
         }
         buildRoot = json["build_root"].flatMap(digest)
         locked = json["locked"].flatMap(digest)
+        environment = (json["environment"]?.object ?? []).map { ($0.0, $0.1.string ?? "") }
         epoch = try field("epoch", \.int)
         architecture = try field("architecture", \.string)
         seed = try field("seed", digest)

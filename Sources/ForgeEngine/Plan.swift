@@ -7,12 +7,15 @@ package struct Resources: Sendable, Equatable {
     package var cpu: Int
     /// Bytes.
     package var memory: Int64
+    /// Transfers to and from the disk at once.
+    package var disk: Int
     /// Transfers from the network at once.
     package var network: Int
 
-    package init(cpu: Int = 1, memory: Int64 = 0, network: Int = 0) {
+    package init(cpu: Int = 1, memory: Int64 = 0, disk: Int = 0, network: Int = 0) {
         self.cpu = cpu
         self.memory = memory
+        self.disk = disk
         self.network = network
     }
 }
@@ -78,9 +81,7 @@ package struct PlannedAction: Sendable {
     package var name: String
     package var stage: String
     package var program: StageProgram
-    /// Absolute path of the stage's folder.
-    package var stageFolder: String
-    /// The tree of that folder.
+    /// The tree of the stage's folder.
     package var stageDigest: Digest
     /// Every option with its default filled in; canonical.
     package var options: JSON
@@ -91,6 +92,8 @@ package struct PlannedAction: Sendable {
     package var buildRoot: OutputReference?
     /// The part of the lock that this action keeps to, as an object in the store.
     package var locked: Digest?
+    /// Fixed variables of a script, beside those that every script has.
+    package var environment: [(String, String)]
     package var outputs: [PlannedOutput]
     /// Seconds since 1970, the only time that an action sees.
     package var epoch: Int64
@@ -98,31 +101,34 @@ package struct PlannedAction: Sendable {
     package var resources: Resources
     /// Whether the stage may use the network. Only stages that fetch pinned bytes may.
     package var network: Bool
+    /// The most seconds that a run may take. In no key: it decides whether there is a result, not which.
+    package var timeout: Int64?
     /// Where the recipe asks for it.
     package var location: SourceLocation?
 
     package init(
-        name: String, stage: String, program: StageProgram, stageFolder: String, stageDigest: Digest, options: JSON,
+        name: String, stage: String, program: StageProgram, stageDigest: Digest, options: JSON,
         keyedOptions: JSON? = nil, inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil,
-        locked: Digest? = nil,
+        locked: Digest? = nil, environment: [(String, String)] = [],
         outputs: [PlannedOutput], epoch: Int64 = 0, architecture: String = "amd64", resources: Resources = Resources(),
-        network: Bool = false, location: SourceLocation? = nil
+        network: Bool = false, timeout: Int64? = nil, location: SourceLocation? = nil
     ) {
         self.name = name
         self.stage = stage
         self.program = program
-        self.stageFolder = stageFolder
         self.stageDigest = stageDigest
         self.options = options
         self.keyedOptions = keyedOptions ?? options
         self.inputs = inputs
         self.buildRoot = buildRoot
         self.locked = locked
+        self.environment = environment
         self.outputs = outputs
         self.epoch = epoch
         self.architecture = architecture
         self.resources = resources
         self.network = network
+        self.timeout = timeout
         self.location = location
     }
 
@@ -208,6 +214,11 @@ package struct Plan: Sendable {
         }
         encoder.add(action.buildRoot.map { "\($0.action) \($0.output)" } ?? "")
         encoder.add(action.locked.map(\.description) ?? "")
+        encoder.add(UInt64(action.environment.count))
+        for (name, value) in action.environment {
+            encoder.add(name)
+            encoder.add(value)
+        }
         encoder.add(UInt64(bitPattern: action.epoch))
         encoder.add(action.architecture)
         return encoder.digest

@@ -31,8 +31,8 @@ package struct PlannedRecipe: Sendable {
 /// Recipe, lock and stages in, actions out. Runs nothing; reads the files that the recipe names.
 package struct Planner {
     private let catalog: StageCatalog
-    private let store: any ObjectStore
-    private let sources: SourceTree
+    let store: any ObjectStore
+    let sources: SourceTree
     private let epochOverride: Int64?
     private let locked: (_ id: String, _ stage: StageInstance) throws -> LockedPart?
     private var folders: [String: Digest] = [:]
@@ -134,8 +134,9 @@ package struct Planner {
 
         var made: [String: Int] = [:]
         for stage in recipe.stages {
+            let bound = try inputs(of: stage, name: prefix + stage.id, made: &made, plan: &plan)
             let action = try action(
-                for: stage, name: prefix + stage.id, recipe: recipe, made: made, roots: roots,
+                for: stage, name: prefix + stage.id, recipe: recipe, bound: bound, roots: roots,
                 locked: parts[stage.id], epoch: epoch)
             made[stage.id] = plan.add(action)
         }
@@ -143,40 +144,25 @@ package struct Planner {
     }
 
     private mutating func action(
-        for stage: StageInstance, name: String, recipe: Recipe, made: [String: Int],
+        for stage: StageInstance, name: String, recipe: Recipe, bound: [PlannedInput],
         roots: [String: ForgeEngine.OutputReference], locked: LockedPart?, epoch: Int64
     ) throws -> PlannedAction {
         let definition = stage.definition
-        var inputs: [PlannedInput] = []
-        for path in stage.paths { inputs.append(try source(path)) }
-        for binding in stage.inputs {
-            for (i, source) in binding.sources.enumerated() {
-                guard let index = made[source.stage] else {
-                    throw ForgeError(.bug, "\(name) is planned before \(source.stage)", at: stage.location)
-                }
-                let many = definition.inputs.first { $0.name == binding.name }?.many ?? false
-                // The label orders and names the inputs of a list: 00-base, 01-kernel …
-                let label = many ? (i < 10 ? "0" : "") + "\(i)-\(source.stage)" : ""
-                inputs.append(
-                    PlannedInput(
-                        name: binding.name, label: label,
-                        source: .output(ForgeEngine.OutputReference(action: index, output: source.output))))
-            }
-        }
+        let inputs = try stage.paths.map(source) + bound
         return PlannedAction(
             name: name, stage: definition.name, program: StageProgram(definition.run.text) ?? .script,
-            stageFolder: definition.folder, stageDigest: try folder(of: definition), options: stage.options,
+            stageDigest: try folder(of: definition), options: stage.options,
             keyedOptions: definition.lock == nil ? nil : Planner.withoutPlaces(stage.options), inputs: inputs,
             buildRoot: definition.buildRoot.flatMap { roots[$0] },
-            locked: locked?.digest,
+            locked: locked?.digest, environment: stage.environment.map { ($0.name, $0.value) },
             outputs: definition.outputs.map {
                 PlannedOutput(name: $0.name, kind: $0.kind == .tree ? .tree : .file, mediaType: $0.mediaType)
             },
             epoch: epoch, architecture: recipe.architecture,
             resources: Resources(
                 cpu: Int(definition.resources.cpu), memory: definition.resources.memory,
-                network: Int(definition.resources.network)),
-            network: definition.network, location: stage.location)
+                disk: Int(definition.resources.disk), network: Int(definition.resources.network)),
+            network: definition.network, timeout: stage.timeout, location: stage.location)
     }
 
     /// A file or directory that an option names becomes an input called like the option; its label is where in the
@@ -190,10 +176,12 @@ package struct Planner {
         return PlannedInput(name: path.option, label: label, source: .object(try sources.file(path.absolute), .file))
     }
 
-    /// The tree of a stage's folder, without what does not change its output.
+    /// The tree of a stage's folder, without what does not change its output: of `stage.yaml` only what does.
     private mutating func folder(of stage: StageDefinition) throws -> Digest {
         if let known = folders[stage.folder] { return known }
-        let digest = try sources.directory(stage.folder, ignoring: ["tests.yaml", "README.md"])
+        let digest = try sources.directory(
+            stage.folder, ignoring: ["tests.yaml", "README.md"],
+            replacing: ["stage.yaml": stage.essence.pretty()])
         folders[stage.folder] = digest
         return digest
     }

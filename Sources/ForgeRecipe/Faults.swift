@@ -131,6 +131,19 @@ final class Fields {
         return nil
     }
 
+    /// Seconds: an integer, or a text such as `90s`, `30m`, `2h` or `1d`.
+    func duration(_ key: String) -> Int64? {
+        guard let node = node(key) else { return nil }
+        switch node.content {
+        case .int(let value) where (1...TimeLimit.longest).contains(value): return value
+        case .string(let text): if let value = TimeLimit.parse(text) { return value }
+        default: break
+        }
+        faults.add(
+            "“\(key)” of \(what) must be a time such as 90s, 30m or 2h, not \(node.kindName)", at: node.location)
+        return nil
+    }
+
     /// One of a few words.
     func word(_ key: String, of words: [String], required: Bool = false) -> String? {
         guard let node = required ? self.required(key) : node(key) else { return nil }

@@ -1,5 +1,4 @@
 package import ForgeBase
-import ForgeSystem
 
 /// A file or directory that an option names.
 package struct PathOption: Sendable, Equatable {
@@ -145,35 +144,15 @@ final class OptionChecker {
         return nil
     }
 
-    /// A path must exist below the recipe's directory, also with links followed: what is elsewhere may differ on the next
-    /// machine.
     private func path(_ text: String, _ node: YAMLNode, _ name: String, _ pointer: String) -> JSON? {
-        var text = text
-        if text.hasPrefix("./") { text.removeFirst(2) }
-        while text.count > 1, text.hasSuffix("/") { text.removeLast() }
-        guard let directory, let root = Files.absolute(directory) else {
-            faults.add("\(name) can't be a path: only a recipe can name files", at: node.location)
-            return nil
-        }
-        guard TextFormat.relativePath.accepts(text) else {
-            return wrong(node, name, "be a path relative to the recipe's folder, without “.” and “..”")
-        }
-        guard let absolute = Files.absolute(root + "/" + text) else {
-            let beside = (try? Files.list(Files.parent(of: root + "/" + text)))?.map(\.description) ?? []
-            let hint = Suggestion.hint(for: Files.name(of: text), in: beside)
-            faults.add("\(name): the recipe's folder has no “\(text)”\(hint)", at: node.location)
-            return nil
-        }
-        guard absolute.utf8.starts(with: (root + "/").utf8) else {
-            faults.add(
-                "\(name): “\(text)” is a link out of the recipe's folder", at: node.location,
-                details: ["it leads to \(absolute)"], remedy: "copy the file into the recipe's folder")
-            return nil
-        }
+        let resolver = RecipePaths(faults: faults, directory: directory)
+        guard let path = resolver.resolve(text, node, name) else { return nil }
         let option = pointer.split(separator: "/", maxSplits: 1).first.map(String.init) ?? ""
         paths.append(
-            PathOption(option: option, pointer: pointer, relative: text, absolute: absolute, location: node.location))
-        return .string(text)
+            PathOption(
+                option: option, pointer: pointer, relative: path.relative, absolute: path.absolute,
+                location: node.location))
+        return .string(path.relative)
     }
 
     /// A key in a JSON Pointer.

@@ -36,14 +36,29 @@ package struct StageInstance: Sendable {
     package var paths: [PathOption]
     /// In the order of the stage's definition; an optional input that is not given is absent.
     package var inputs: [InputBinding]
+    /// Fixed variables of the script: the stage's, and over them those of the recipe; in byte order of the names.
+    package var environment: [Variable]
+    /// The most seconds that one run may take; nil for no limit.
+    package var timeout: Int64?
     package var location: SourceLocation
+}
+
+/// A variable of a script's environment.
+package struct Variable: Sendable, Hashable {
+    package var name: String
+    package var value: String
 }
 
 /// Where an input of a stage comes from.
 package struct InputBinding: Sendable, Equatable {
     package var name: String
     /// One, or for an input of many any number, in the recipe's order.
-    package var sources: [OutputReference]
+    package var sources: [BoundSource]
+
+    /// The outputs of other stages among the sources.
+    package var outputs: [OutputReference] {
+        sources.compactMap { if case .output(let reference) = $0.source { reference } else { nil } }
+    }
 }
 
 /// An output of a stage of the recipe: `<id>.<output>`.

@@ -36,7 +36,8 @@ struct RecipeReader {
             case .faulty: break
             }
         }
-        let graph = StageGraph(faults: faults, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
+        let graph = StageGraph(
+            faults: faults, directory: directory, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
         let stages = graph.bound()
         let artifactEntries =
             fields.required("artifacts") == nil ? [] : expander.expandKeys(fields.mapping("artifacts"))
@@ -91,11 +92,18 @@ struct RecipeReader {
         let kind = fields.string("stage", required: true)
         let optionsNode = fields.node("options")
         let inputEntries = fields.mapping("inputs")
+        let environment = EnvironmentReader(faults: faults).variables(fields.mapping("environment"), of: what, expander)
+        let timeout = fields.duration("timeout")
         fields.finish()
         guard let kind, let kindNode = fields.node("stage"), let definition = definition(kind, at: kindNode) else {
             return .faulty
         }
         guard chosen else { return .leftOut }
+        if definition.run != .script, let first = environment.first {
+            faults.add(
+                "\(what) has a variable “\(first.name)”, but built-in stages see no environment",
+                at: fields.node("environment")?.location ?? entry.keyLocation)
+        }
         let inputs: [YAMLEntry] = inputEntries.compactMap { input in
             expander.expand(input.value).map { YAMLEntry(key: input.key, keyLocation: input.keyLocation, value: $0) }
         }
@@ -103,7 +111,8 @@ struct RecipeReader {
         let options = options(optionsNode, what, definition, expander, checker, at: entry.keyLocation)
         let instance = StageInstance(
             id: entry.key, definition: definition, options: options, paths: checker.paths, inputs: [],
-            location: entry.keyLocation)
+            environment: EnvironmentReader.merge(definition.environment, environment),
+            timeout: timeout ?? definition.timeout, location: entry.keyLocation)
         return .draft(Draft(instance: instance, inputs: inputs))
     }
 
@@ -154,8 +163,9 @@ struct RecipeReader {
 
     private func artifacts(_ entries: [YAMLEntry], _ graph: StageGraph, at location: SourceLocation) -> [Artifact] {
         var artifacts: [Artifact] = []
+        var places = ArtifactPaths()
         for entry in entries {
-            checkPath(entry, others: artifacts)
+            checkPath(entry, others: &places)
             let name = "artifact “\(entry.key)”"
             guard let found = graph.reference(entry.value, for: name) else { continue }
             artifacts.append(
@@ -165,7 +175,7 @@ struct RecipeReader {
     }
 
     /// Paths of artifacts go into URLs and checksum files and must not leave the output directory.
-    private func checkPath(_ entry: YAMLEntry, others: [Artifact]) {
+    private func checkPath(_ entry: YAMLEntry, others: inout ArtifactPaths) {
         let path = entry.key
         let plain = path.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
@@ -178,15 +188,41 @@ struct RecipeReader {
         } else if RecipeReader.reservedArtifacts.contains(path) {
             faults.add("artifact “\(path)”: forge writes this file itself", at: entry.keyLocation)
         }
-        for other in others {
-            let lines = "line \(other.location.line)"
-            if other.path == path {
-                faults.add("artifact “\(path)” is already given in \(lines)", at: entry.keyLocation)
-            } else if path.hasPrefix(other.path + "/") || other.path.hasPrefix(path + "/") {
-                faults.add(
-                    "artifact “\(path)” and artifact “\(other.path)” of \(lines) can't both be: one is a folder of the other",
-                    at: entry.keyLocation)
-            }
+        switch others.add(path, line: entry.keyLocation.line) {
+        case .none: break
+        case .same(let line):
+            faults.add("artifact “\(path)” is already given in line \(line)", at: entry.keyLocation)
+        case .nested(let other, let line):
+            faults.add(
+                "artifact “\(path)” and artifact “\(other)” of line \(line) can't both be: one is a folder of the other",
+                at: entry.keyLocation)
         }
+    }
+}
+
+/// The paths of artifacts so far, so that one that can't be beside them is found without looking at each.
+struct ArtifactPaths {
+    enum Clash {
+        case none
+        case same(line: Int)
+        case nested(other: String, line: Int)
+    }
+
+    private var lines: [String: Int] = [:]
+    /// The first path below each folder.
+    private var folders: [String: String] = [:]
+
+    /// Takes a path; what it clashes with.
+    mutating func add(_ path: String, line: Int) -> Clash {
+        if let other = lines[path] { return .same(line: other) }
+        defer { lines[path] = line }
+        if let below = folders[path] { return .nested(other: below, line: lines[below] ?? 0) }
+        var clash = Clash.none
+        for slash in path.indices where path[slash] == "/" {
+            let folder = String(path[..<slash])
+            if let other = lines[folder] { clash = .nested(other: folder, line: other) }
+            if folders[folder] == nil { folders[folder] = path }
+        }
+        return clash
     }
 }

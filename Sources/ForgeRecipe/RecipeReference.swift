@@ -179,7 +179,22 @@ package enum RecipeReference {
             stage: rootfs                          # a folder of stages/, or of stages/ beside the recipe
             inputs: {packages: packages.packages}  # <id>.<output>; a list for an input of many
             options: {hostname: node}
+            environment: {LANG: C.UTF-8}           # fixed variables, for scripts only
+            timeout: 30m                           # or 90s, 2h; default: the stage's, or none
         ```
+
+        An input is the output of another stage, or one of these; an input of many takes a list of any of them.
+
+        | input | is | |
+        |---|---|---|
+        | `<id>.<output>` | file or tree | what another stage makes |
+        | `{path: src/main.c}` | file, or tree of a folder | below the recipe's folder |
+        | `{glob: "src/**/*.c"}` | tree | the files that fit, with their paths; `except:` leaves some out; none is an error unless `optional: true` |
+        | `{url: "https://…", sha256: …}` | file | a list of URLs is tried in order; `size:` in bytes, if you like |
+        | `{git: "https://…", commit: …}` | tree | of that commit; `ref:`, `submodules: true`, `tree:` (SHA-256 of the tree) if you like |
+
+        `glob` and `except` take a pattern or a list: `*` part of a name, `?` a character, `[a-z]` and `[!a-z]`, `**` any
+        number of folders, `\\` before a character that is meant as it is. Names with a dot in front count as others do.
 
         A path in an option is relative to the recipe's folder and must stay in it.
 

@@ -12,7 +12,8 @@ package enum RecipeSchema {
         let definitions: [(String, JSON)] =
             [
                 ("when", when), ("reference", conditional(string("<stage>.<output>", pattern: "^[^.]+\\..+$|\\$\\{"))),
-                ("parameter", definition(parameter: true)), ("instance", instance(stages)), ("test", test),
+                ("source", source), ("parameter", definition(parameter: true)), ("instance", instance(stages)),
+                ("test", test),
                 ("check", check),
             ] + stages.map { ("stage-\($0.name)", uses($0)) }
         return object(
@@ -47,6 +48,7 @@ package enum RecipeSchema {
             [("kind", kind), ("media-type", string("IANA media type.")), ("summary", string())], required: ["kind"])
         let resources = object([
             ("cpu", integer("Cores.", minimum: 1)), ("memory", size("Bytes.")),
+            ("disk", integer("Transfers to and from the disk.", minimum: 0)),
             ("network", integer("Connections.", minimum: 0)),
         ])
         return object(
@@ -62,6 +64,7 @@ package enum RecipeSchema {
                 ("build-root", string("The tree that scripts run in: stages/build-roots/<name>.yaml.")),
                 ("network", flag("Whether the stage may use the network; needs a lock.")),
                 ("lock", string("The locker that pins what the stage downloads.")), ("resources", resources),
+                ("environment", environment), ("timeout", timeout),
                 ("options", map(reference("option"), "Options by name.")), ("inputs", map(input, "Inputs by name.")),
                 ("outputs", map(output, "Outputs by name.")),
             ], required: ["summary", "outputs"],
@@ -78,6 +81,36 @@ package enum RecipeSchema {
         return map(any([scalar, array(scalar)]), "Holds if each parameter has the value, or one of the values.")
     }
 
+    private static let environment = map(
+        any([string(), integer(), flag()]), "Fixed variables of the script.")
+    private static let timeout = described(
+        any([integer(minimum: 1), string(pattern: TimeLimit.pattern)]), "The most that one run may take: 90s, 30m, 2h.")
+
+    /// Where an input comes from.
+    private static var source: JSON {
+        let places = any([string(pattern: TextFormat.url.pattern + "|\\$\\{"), array(string())])
+        let patterns = any([string(), array(string())])
+        let sha256 = string(TextFormat.sha256.summary, pattern: TextFormat.sha256.pattern + "|\\$\\{")
+        let forms = [
+            object([("path", string("A file or folder below the recipe's folder."))], required: ["path"]),
+            object(
+                [
+                    ("glob", described(patterns, "Patterns of files below the recipe's folder.")),
+                    ("except", described(patterns, "What to leave out.")), ("optional", flag("May find nothing.")),
+                ], required: ["glob"]),
+            object(
+                [("url", places), ("sha256", sha256), ("size", integer("Bytes.", minimum: 0))],
+                required: ["url", "sha256"]),
+            object(
+                [
+                    ("git", places), ("commit", string("40 digits.", pattern: "^[0-9a-f]{40}$|\\$\\{")),
+                    ("ref", string("A branch or tag that leads to the commit.")),
+                    ("submodules", flag("Take their trees too.")), ("tree", sha256),
+                ], required: ["git", "commit"]),
+        ]
+        return any([reference("reference")] + forms.map(conditional))
+    }
+
     private static func instance(_ stages: [StageDefinition]) -> JSON {
         let choices = stages.map { stage in
             JSON.object([
@@ -89,13 +122,14 @@ package enum RecipeSchema {
             [
                 ("stage", words(stages.map(\.name), "The kind of step.")), ("when", reference("when")),
                 ("options", .object([("type", .string("object"))])), ("inputs", .object([("type", .string("object"))])),
+                ("environment", environment), ("timeout", timeout),
             ], required: ["stage"], extra: [("allOf", .array(choices))])
     }
 
     /// What an instance of one stage may say.
     private static func uses(_ stage: StageDefinition) -> JSON {
         let inputs = stage.inputs.map { input -> (String, JSON) in
-            let one = reference("reference")
+            let one = reference("source")
             return (input.name, described(input.many ? any([one, conditional(array(one))]) : one, input.summary))
         }
         let required = stage.inputs.filter { !$0.optional }.map(\.name)

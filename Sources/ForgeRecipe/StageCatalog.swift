@@ -99,6 +99,12 @@ package final class StageCatalog {
         }
     }
 
+    /// The file of a build root, of the project or beside a recipe; nil if there is none.
+    package func buildRootFile(_ name: String, for recipe: Recipe) -> String? {
+        (directories + [recipe.directory + "/stages"]).map { "\($0)/build-roots/\(name).yaml" }.first(
+            where: Files.exists)
+    }
+
     private func buildRoot(_ name: String, usedBy stage: StageInstance) throws -> Recipe {
         let files = directories.map { "\($0)/build-roots/\(name).yaml" }
         guard let file = files.first(where: { Files.exists($0) }) else {

@@ -31,6 +31,8 @@ package struct StageDefinition: Sendable {
         package var cpu: Int64 = 1
         /// Bytes.
         package var memory: Int64 = 256 << 20
+        /// Transfers to and from the disk at once, as a weight; a host allows four.
+        package var disk: Int64 = 0
         /// Connections.
         package var network: Int64 = 0
     }
@@ -67,6 +69,10 @@ package struct StageDefinition: Sendable {
     /// The locker that makes this stage's lock entry from its options.
     package var lock: String?
     package var resources: Resources
+    /// Fixed variables of the script, in byte order of the names.
+    package var environment: [Variable]
+    /// The most seconds that one run may take; nil for no limit.
+    package var timeout: Int64?
     package var options: [OptionDefinition]
     package var inputs: [Input]
     package var outputs: [Output]
@@ -74,6 +80,19 @@ package struct StageDefinition: Sendable {
 
     package func input(_ name: String) -> Input? { inputs.first { $0.name == name } }
     package func output(_ name: String) -> Output? { outputs.first { $0.name == name } }
+
+    /// What of `stage.yaml` can change what an action makes and is in its key by no other way. Texts, resources and time
+    /// limits can't; options, inputs and variables enter each key as they are used.
+    package var essence: JSON {
+        .object([
+            ("version", .int(version)), ("run", .string(run.text)),
+            (
+                "outputs",
+                .object(
+                    outputs.map { ($0.name, .string($0.kind.rawValue)) })
+            ),
+        ]).canonical
+    }
 }
 
 extension StageDefinition {
@@ -114,6 +133,7 @@ private struct StageReader {
             name: name, folder: folder, summary: summary, description: fields.string("description") ?? "",
             version: fields.int("version", 1...Int64.max) ?? 1, run: run ?? .script, buildRoot: buildRoot(fields, run),
             network: fields.bool("network") ?? false, lock: fields.string("lock"), resources: resources(fields),
+            environment: environment(fields, run), timeout: fields.duration("timeout"),
             options: OptionDefinitionReader(faults: faults).definitions(fields.mapping("options"), of: fields.what),
             inputs: inputs(fields), outputs: outputs, location: node.location)
         if definition.network, definition.lock == nil {
@@ -124,7 +144,7 @@ private struct StageReader {
             faults.add(
                 "\(fields.what) is a script, and scripts have no network",
                 at: fields.node("network")?.location ?? node.location,
-                remedy: "take what it needs as an input, made by a stage that fetches what a lock pins")
+                remedy: "let recipes give what it needs as an input: {url: …, sha256: …} or {git: …, commit: …}")
         }
         // A file that an option names is handed to the stage as an input called like the option.
         for option in definition.options where option.type.holdsPath && definition.input(option.name) != nil {
@@ -168,6 +188,15 @@ private struct StageReader {
         return name
     }
 
+    private func environment(_ fields: Fields, _ run: StageDefinition.Run?) -> [Variable] {
+        let entries = fields.mapping("environment")
+        if let run, run != .script, let first = entries.first {
+            faults.add("\(fields.what) is built in, and built-in stages see no environment", at: first.keyLocation)
+        }
+        return EnvironmentReader(faults: faults).variables(entries, of: fields.what)
+            .sorted { $0.name.precedes($1.name) }
+    }
+
     private func resources(_ fields: Fields) -> StageDefinition.Resources {
         var resources = StageDefinition.Resources()
         guard let node = fields.node("resources"), let nested = Fields(node, "“resources” of \(fields.what)", faults)
@@ -176,6 +205,7 @@ private struct StageReader {
         }
         if let cpu = nested.int("cpu", 1...1024) { resources.cpu = cpu }
         if let memory = nested.size("memory") { resources.memory = memory }
+        if let disk = nested.int("disk", 0...1024) { resources.disk = disk }
         if let network = nested.int("network", 0...1024) { resources.network = network }
         nested.finish()
         return resources

@@ -3,18 +3,21 @@ import ForgeBase
 /// Looks up the inputs of a recipe's stages and puts the stages in order.
 struct StageGraph {
     private let faults: Faults
+    private let reader: InputReader
     private let drafts: [RecipeReader.Draft]
     private let byID: [String: StageInstance]
     /// Ids that the parameters leave out.
-    private let leftOut: [String]
+    private let leftOut: Set<String>
     /// Every id of the recipe, also those of stages whose faults are reported.
-    private let all: [String]
+    private let all: Set<String>
 
-    init(faults: Faults, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
+    /// - Parameter directory: the recipe's, absolute.
+    init(faults: Faults, directory: String, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
         self.faults = faults
+        reader = InputReader(faults: faults, directory: directory)
         self.drafts = drafts
-        self.leftOut = leftOut
-        self.all = all
+        self.leftOut = Set(leftOut)
+        self.all = Set(all)
         byID = Dictionary(drafts.map { ($0.instance.id, $0.instance) }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -64,21 +67,41 @@ struct StageGraph {
             if items.isEmpty, !input.optional { faults.add("\(name) is an empty list", at: entry.value.location) }
             nodes = items
         }
-        var sources: [OutputReference] = []
+        var sources: [BoundSource] = []
+        var seen: Set<InputSource> = []
         for node in nodes {
-            guard let found = reference(node, for: name) else { continue }
+            guard let found = source(node, for: name) else { continue }
             if found.kind != input.kind {
                 faults.add(
-                    "\(name) takes a \(input.kind.rawValue), but \(found.reference) is a \(found.kind.rawValue)",
+                    "\(name) takes a \(input.kind.rawValue), but \(found.text) is a \(found.kind.rawValue)",
                     at: node.location, remedy: remedy(for: input.kind))
                 continue
             }
-            if sources.contains(found.reference) {
-                faults.add("\(name) has \(found.reference) twice", at: node.location)
-            }
-            sources.append(found.reference)
+            if !seen.insert(found.source).inserted { faults.add("\(name) has \(found.text) twice", at: node.location) }
+            sources.append(BoundSource(source: found.source, location: node.location))
         }
         return InputBinding(name: input.name, sources: sources)
+    }
+
+    /// Where an input comes from, what it is, and what messages call it.
+    private func source(_ node: YAMLNode, for name: String) -> (source: InputSource, kind: ArtifactKind, text: String)?
+    {
+        guard case .mapping(let entries) = node.content else {
+            guard let found = reference(node, for: name) else { return nil }
+            return (.output(found.reference), found.kind, found.reference.description)
+        }
+        guard let source = reader.source(entries, at: node.location, for: name), let kind = source.kind else {
+            return nil
+        }
+        let text =
+            switch source {
+            case .path(let path): "“\(path.relative)”"
+            case .glob: "what a glob finds"
+            case .url: "what a URL gives"
+            case .git: "a commit"
+            case .output(let reference): reference.description
+            }
+        return (source, kind, text)
     }
 
     /// The outputs of the recipe that would fit.
@@ -86,7 +109,10 @@ struct StageGraph {
         let fitting = drafts.flatMap { draft in
             draft.instance.definition.outputs.filter { $0.kind == kind }.map { "\(draft.instance.id).\($0.name)" }
         }
-        return fitting.isEmpty ? nil : "outputs that are a \(kind.rawValue): \(fitting.joined(separator: ", "))"
+        let listed = 20
+        let more = fitting.count > listed ? ", … (\(fitting.count))" : ""
+        return fitting.isEmpty
+            ? nil : "outputs that are a \(kind.rawValue): \(fitting.prefix(listed).joined(separator: ", "))\(more)"
     }
 
     /// The output that `<id>.<output>` names.
@@ -130,32 +156,46 @@ struct StageGraph {
             remedy: "give this reference the same condition: {when: …, value: …}")
     }
 
-    /// Depth-first, in the order of the file; a circle is a fault that names its chain.
+    /// Depth-first, in the order of the file; a circle is a fault that names its chain. With a stack of its own: a chain of
+    /// stages may be longer than the thread's stack is deep.
     private func ordered(_ stages: [StageInstance]) -> [StageInstance] {
-        let bound = Dictionary(stages.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        var done: Set<String> = []
-        var chain: [String] = []
+        let index = Dictionary(stages.indices.map { (stages[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
+        let needs = stages.map { stage in stage.inputs.flatMap(\.outputs).compactMap { index[$0.stage] } }
+        var state = Array(repeating: Visit.unseen, count: stages.count)
         var result: [StageInstance] = []
-
-        func visit(_ stage: StageInstance) {
-            guard !done.contains(stage.id) else { return }
-            if let start = chain.firstIndex(of: stage.id) {
-                let circle = (chain[start...] + [stage.id]).joined(separator: " ← ")
-                faults.add(
-                    "the stages need each other in a circle: \(circle)", at: stage.location,
-                    remedy: "remove one of these inputs")
-                return
+        result.reserveCapacity(stages.count)
+        for start in stages.indices where state[start] == .unseen {
+            var chain: [(stage: Int, next: Int)] = [(start, 0)]
+            state[start] = .open
+            while let (stage, next) = chain.last {
+                guard next < needs[stage].count else {
+                    state[stage] = .done
+                    result.append(stages[stage])
+                    chain.removeLast()
+                    continue
+                }
+                chain[chain.count - 1].next += 1
+                let other = needs[stage][next]
+                switch state[other] {
+                case .done: break
+                case .open: reportCircle(stages, chain.map(\.stage), back: other)
+                case .unseen:
+                    state[other] = .open
+                    chain.append((other, 0))
+                }
             }
-            chain.append(stage.id)
-            for input in stage.inputs {
-                for source in input.sources { if let other = bound[source.stage] { visit(other) } }
-            }
-            chain.removeLast()
-            done.insert(stage.id)
-            result.append(stage)
         }
-        for stage in stages { visit(stage) }
         return result
+    }
+
+    private enum Visit { case unseen, open, done }
+
+    private func reportCircle(_ stages: [StageInstance], _ chain: [Int], back: Int) {
+        let start = chain.firstIndex(of: back) ?? 0
+        let circle = (chain[start...] + [back]).map { stages[$0].id }.joined(separator: " ← ")
+        faults.add(
+            "the stages need each other in a circle: \(circle)", at: stages[back].location,
+            remedy: "remove one of these inputs")
     }
 
     /// Warns of stages whose outputs reach no artifact.
@@ -163,7 +203,7 @@ struct StageGraph {
         var used = Set(artifacts.map(\.source.stage))
         // In this order each stage comes after those it needs, so going backwards reaches all of them.
         for stage in stages.reversed() where used.contains(stage.id) {
-            for input in stage.inputs { used.formUnion(input.sources.map(\.stage)) }
+            for input in stage.inputs { used.formUnion(input.outputs.map(\.stage)) }
         }
         for stage in stages.sorted(by: { $0.location < $1.location }) where !used.contains(stage.id) {
             faults.warn("stage “\(stage.id)” reaches no artifact, so it is not built", at: stage.location)

@@ -133,3 +133,35 @@ package enum ByteSize {
         return overflow ? nil : bytes
     }
 }
+
+/// Lengths of time as people write them.
+package enum TimeLimit {
+    /// Seconds of ten years: more is a mistake.
+    static let longest: Int64 = 315_360_000
+    private static let units: [(UInt8, Int64)] = [
+        (UInt8(ascii: "d"), 86_400), (UInt8(ascii: "h"), 3600), (UInt8(ascii: "m"), 60), (UInt8(ascii: "s"), 1),
+    ]
+    static let pattern = "^[1-9][0-9]*[smhd]?$"
+
+    /// Seconds of `90`, `90s`, `30m`, `2h` or `1d`; nil for anything else, zero and more than ten years.
+    package static func parse(_ text: String) -> Int64? {
+        var digits = text.utf8[...]
+        var factor: Int64 = 1
+        if let last = digits.last, let unit = units.first(where: { $0.0 == last }) {
+            factor = unit.1
+            digits = digits.dropLast()
+        }
+        guard let first = digits.first, first != UInt8(ascii: "0"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+            let number = Int64(String(digits) ?? ""), number <= longest / factor
+        else { return nil }
+        return number * factor
+    }
+
+    /// In the largest unit that divides it: `30m`, `90s`.
+    package static func text(_ seconds: Int64) -> String {
+        for (letter, factor) in units where seconds >= factor && seconds % factor == 0 {
+            return "\(seconds / factor)\(Character(UnicodeScalar(letter)))"
+        }
+        return "\(seconds)s"
+    }
+}

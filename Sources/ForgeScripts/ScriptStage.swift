@@ -104,6 +104,9 @@ package struct ScriptStage {
             let upper = name.uppercased().map { $0 == "-" ? "_" : $0 }
             list.append(("OPT_\(String(upper))", text))
         }
+        // The stage's and the recipe's own variables; of what forge sets they may replace PATH alone.
+        let own = Set(request.environment.map(\.0))
+        list = list.filter { !own.contains($0.0) } + request.environment
         return list + FakeClock.environment(request.clockOffset)
     }
 

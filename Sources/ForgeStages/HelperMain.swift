@@ -38,7 +38,7 @@ package enum HelperMain {
     private static func context(_ request: HelperRequest, _ store: Store, _ events: Events) throws -> StageContext {
         StageContext(
             store: store, scratch: request.scratch,
-            inputs: request.inputs.map { .init(name: $0.name, label: $0.label, kind: $0.kind, digest: $0.digest) },
+            inputs: request.inputs,
             options: request.options, epoch: request.epoch, architecture: request.architecture, jobs: request.jobs,
             clockOffset: request.clockOffset,
             progress: { done, total, unit, phase in
@@ -77,6 +77,8 @@ enum Builtins {
         switch name {
         case "debian-packages": return try packages(request, context)
         case "rootfs": return try runRootfs(context)
+        case "fetch-url": return try SourceStages(request: request, context: context).url()
+        case "fetch-git": return try SourceStages(request: request, context: context).git()
         case "overlay": return try OverlayStage(context: context).run()
         case "merge": return try MergeStage(context: context).run()
         case "tarball": return try TarballStage(context: context).run()

@@ -1,28 +1,13 @@
 package import ForgeBase
+package import ForgeEngine
 package import ForgeStore
 
 /// Everything a built-in stage works with. It runs as uid 0 of namespaces of its own and touches nothing else.
 package struct StageContext: Sendable {
-    /// One input of the action.
-    package struct Input: Sendable {
-        package var name: String
-        /// What made it, for messages.
-        package var label: String
-        package var kind: ActionResult.Output.Kind
-        package var digest: Digest
-
-        package init(name: String, label: String, kind: ActionResult.Output.Kind, digest: Digest) {
-            self.name = name
-            self.label = label
-            self.kind = kind
-            self.digest = digest
-        }
-    }
-
     package let store: Store
     /// An empty directory of this action.
     package let scratch: String
-    package let inputs: [Input]
+    package let inputs: [ResolvedInput]
     /// The options of the stage, already checked against its `stage.yaml`.
     package let options: JSON
     /// Seconds since 1970 that every time in an artifact has.
@@ -39,7 +24,8 @@ package struct StageContext: Sendable {
     package let log: @Sendable ([UInt8]) -> Void
 
     package init(
-        store: Store, scratch: String, inputs: [Input], options: JSON, epoch: Int64, architecture: String, jobs: Int,
+        store: Store, scratch: String, inputs: [ResolvedInput], options: JSON, epoch: Int64, architecture: String,
+        jobs: Int,
         clockOffset: String? = nil,
         progress: @escaping @Sendable (Int64, Int64, String, String) -> Void = { _, _, _, _ in },
         log: @escaping @Sendable ([UInt8]) -> Void = { _ in }
@@ -57,7 +43,7 @@ package struct StageContext: Sendable {
     }
 
     /// The inputs of a name, in the recipe's order.
-    package func inputs(_ name: String) -> [Input] { inputs.filter { $0.name == name } }
+    package func inputs(_ name: String) -> [ResolvedInput] { inputs.filter { $0.name == name } }
 
     /// The tree of an input that must be there once.
     package func tree(_ name: String) throws -> Tree {

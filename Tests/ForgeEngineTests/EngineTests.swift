@@ -6,7 +6,7 @@ import Testing
 /// An action of a test graph.
 func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -> PlannedAction {
     PlannedAction(
-        name: name, stage: "sum", program: .script, stageFolder: "/nowhere", stageDigest: Digest.of("sum"),
+        name: name, stage: "sum", program: .script, stageDigest: Digest.of("sum"),
         options: .object([("value", .int(value)), ("name", .string(name))]),
         inputs: needs.map {
             PlannedInput(name: "in", label: "\($0)", source: .output(OutputReference(action: $0, output: "out")))

@@ -11,6 +11,9 @@ final class FetchServer: Sendable {
         var headers: [String: String]
         /// How many requests of this path came before.
         var earlier: Int
+        /// Of a POST.
+        var body: [UInt8] = []
+        var isPost = false
     }
 
     struct Reply: Sendable {
@@ -106,6 +109,15 @@ final class FetchServer: Sendable {
         var buffer: [UInt8] = []
         while let head = readHead(fd, &buffer) {
             var request = FetchServer.parse(head)
+            let length = request.headers["content-length"].flatMap { Int($0) } ?? 0
+            while buffer.count < length {
+                var piece = [UInt8](repeating: 0, count: 4096)
+                let count = recv(fd, &piece, piece.count, 0)
+                guard count > 0 else { return }
+                buffer += piece[..<count]
+            }
+            request.body = Array(buffer[..<length])
+            buffer.removeFirst(length)
             state.withLock { state in
                 request.earlier = state.requests.count { $0.path == request.path }
                 state.requests.append(request)
@@ -123,10 +135,10 @@ final class FetchServer: Sendable {
 
     private func readHead(_ fd: Int32, _ buffer: inout [UInt8]) -> String? {
         while true {
-            let text = String(decoding: buffer, as: UTF8.self)
-            if text.hasSuffix("\r\n\r\n") {
-                buffer.removeAll()
-                return text
+            let end = Array("\r\n\r\n".utf8)
+            if let start = buffer.indices.first(where: { buffer[$0...].starts(with: end) }) {
+                defer { buffer.removeFirst(start + 4) }
+                return String(decoding: buffer[..<(start + 4)], as: UTF8.self)
             }
             var piece = [UInt8](repeating: 0, count: 4096)
             let count = recv(fd, &piece, piece.count, 0)
@@ -149,7 +161,8 @@ final class FetchServer: Sendable {
         }
         let path = lines.first?.split(separator: " ").dropFirst().first ?? ""
         let start = headers["range"].flatMap { Int($0.drop { !$0.isNumber }.prefix { $0.isNumber }) }
-        return Request(path: String(path), rangeStart: start, headers: headers, earlier: 0)
+        return Request(
+            path: String(path), rangeStart: start, headers: headers, earlier: 0, isPost: head.hasPrefix("POST "))
     }
 
     /// False if the connection is at its end.

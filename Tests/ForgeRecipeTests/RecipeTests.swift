@@ -22,7 +22,7 @@ import Testing
         #expect(path.absolute == project.root + "/recipes/node/files/motd")
         let binding = try #require(recipe.stage("base")?.inputs.first)
         #expect(binding.name == "packages")
-        #expect(binding.sources.map(\.description) == ["packages.packages"])
+        #expect(binding.outputs.map(\.description) == ["packages.packages"])
         #expect(recipe.artifacts.map(\.path) == ["node-bookworm.squashfs"])
         #expect(recipe.warnings.isEmpty)
         let test = try #require(recipe.tests.first)

@@ -26,13 +26,16 @@ final class CurlTransfer {
     private let offset: Int64
     private let options: FetchOptions
     private let errorText: UnsafeMutablePointer<CChar>
+    private var headers: UnsafeMutablePointer<curl_slist>?
     private var begun = false
     private var swallowed = 0
     private var problem: FetchProblem?
     private var fatal: ForgeError?
 
     /// Prepares the request; nothing is sent before a `CurlMulti` has it.
-    init(url: String, into body: any FetchBody, options: FetchOptions) throws(ForgeError) {
+    init(
+        url: String, into body: any FetchBody, options: FetchOptions, request: FetchRequest = FetchRequest()
+    ) throws(ForgeError) {
         guard CurlTransfer.ready, let easy = curl_easy_init() else {
             throw ForgeError(.unsupportedHost, "libcurl cannot be started", remedy: "check the installed libcurl4")
         }
@@ -46,15 +49,30 @@ final class CurlTransfer {
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         configure()
+        configure(request)
     }
 
     deinit {
         curl_easy_cleanup(easy)
+        curl_slist_free_all(headers)
         errorText.deallocate()
     }
 
     /// Once per process; Debian's libcurl does this safely from several threads.
     private static let ready = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+
+    /// Headers and body.
+    private func configure(_ request: FetchRequest) {
+        for header in request.headers { headers = curl_slist_append(headers, header) }
+        if headers != nil { curl_easy_setopt_ptr(easy, CURLOPT_HTTPHEADER, headers) }
+        guard let body = request.body else { return }
+        curl_easy_setopt_long(easy, CURLOPT_POST, 1)
+        curl_easy_setopt_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
+        // Copied by libcurl.
+        body.withUnsafeBytes { _ = curl_easy_setopt_ptr(easy, CURLOPT_COPYPOSTFIELDS, $0.baseAddress) }
+        // CURL_REDIR_POST_ALL: a question stays a question wherever it is sent on to.
+        curl_easy_setopt_long(easy, CURLOPT_POSTREDIR, 7)
+    }
 
     private func configure() {
         // User names and passwords in the URL are used by libcurl and never sent to another host. Proxies come from the

@@ -7,12 +7,12 @@ extension FetchFailure {
     /// One error for everything that could not be had: what, which places were asked, what each said, and the ways out.
     ///
     /// Exit code 7 if a place has other bytes than were promised, because then somebody should look, 4 otherwise.
-    package static func error(_ failures: [FetchFailure], lockedOn: String?) -> ForgeError {
+    package static func error(_ failures: [FetchFailure], pin: FetchPin) -> ForgeError {
         let wrong = failures.contains(where: \.isWrongBytes)
         let gone = failures.filter(\.isGone)
-        var error = ForgeError(wrong ? .verification : .network, message(failures))
-        if let lockedOn, failures.contains(where: { $0.digest != nil }) {
-            error.details.append("the lock is of \(lockedOn)")
+        var error = ForgeError(wrong ? .verification : .network, message(failures, pin))
+        if case .lock(let time?) = pin, failures.contains(where: { $0.hex != nil }) {
+            error.details.append("the lock is of \(time)")
         }
         // The gravest first, so that the list's end cuts off what matters least.
         let ordered = failures.filter(\.isWrongBytes) + failures.filter { !$0.isWrongBytes }
@@ -27,22 +27,38 @@ extension FetchFailure {
             }
         }
         if ordered.count > listed { error.details.append("and \(ordered.count - listed) more") }
-        error.remedy = remedy(failures, wrong: wrong, gone: !gone.isEmpty)
+        error.remedy =
+            pin == .recipe
+            ? recipeRemedy(wrong: wrong, gone: !gone.isEmpty) : remedy(failures, wrong: wrong, gone: !gone.isEmpty)
         return error
     }
 
-    private static func message(_ failures: [FetchFailure]) -> String {
+    private static func message(_ failures: [FetchFailure], _ pin: FetchPin) -> String {
+        let recipe = pin == .recipe
         let names = failures.map(\.name)
         if names.count == 1, let name = names.first, let failure = failures.first {
-            if failure.isWrongBytes { return "\(name): the bytes offered are not those that the lock names" }
-            return failure.isGone && failure.digest != nil
-                ? "\(name) is no longer offered by the mirrors" : "cannot download \(name)"
+            if failure.isWrongBytes {
+                return "\(name): the bytes offered are not those that the \(recipe ? "recipe" : "lock") names"
+            }
+            return failure.isGone && failure.hex != nil
+                ? "\(name) is \(recipe ? "not there" : "no longer offered by the mirrors")" : "cannot download \(name)"
         }
         let some = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
-        if failures.allSatisfy({ $0.isGone && !$0.isWrongBytes && $0.digest != nil }) {
+        if failures.allSatisfy({ $0.isGone && !$0.isWrongBytes && $0.hex != nil }) {
             return "\(names.count) files are no longer offered by the mirrors: \(some)"
         }
         return "cannot download \(names.count) files: \(some)"
+    }
+
+    /// The ways out where the recipe itself says what the bytes must be.
+    private static func recipeRemedy(wrong: Bool, gone: Bool) -> String {
+        if wrong {
+            return "if the file was meant to change, look at it and put the new sha256 into the recipe; if not, do not "
+                + "trust this place, and name another one: `url` takes a list"
+        }
+        if gone { return "correct the address, or name another place that has it: `url` takes a list" }
+        return "check the address and the network (proxies are read from http_proxy and https_proxy), or name a mirror "
+            + "with --mirror HOST=URL; what is complete is kept, and a second run goes on from there"
     }
 
     private static func remedy(_ failures: [FetchFailure], wrong: Bool, gone: Bool) -> String {
@@ -50,7 +66,7 @@ extension FetchFailure {
             return "the mirror is out of date or was tampered with: name another one with --mirror; if all agree, run "
                 + "`forge lock --update` and look at what changes"
         }
-        guard failures.contains(where: { $0.digest != nil }) else {
+        guard failures.contains(where: { $0.hex != nil }) else {
             return
                 "check the address and the network (proxies are read from http_proxy and https_proxy), or name another "
                 + "mirror with --mirror"

@@ -19,7 +19,11 @@ struct FetchHost {
 final class FetchJob {
     enum Kind {
         case object(Digest)
+        /// An object whose size nobody has said.
+        case pinned(hex: String)
         case document(limit: Int64)
+        /// An answer that is too large for memory.
+        case file(path: String)
     }
 
     struct Candidate {
@@ -35,6 +39,7 @@ final class FetchJob {
 
     let name: String
     let kind: Kind
+    let request: FetchRequest
     var candidates: [Candidate]
     /// Wait until then, because another process is at the same file.
     var notBefore: ContinuousClock.Instant?
@@ -47,14 +52,33 @@ final class FetchJob {
     /// Of a document.
     var bytes: [UInt8] = []
     var foundAt: String?
+    /// Of a pinned object that is in the store.
+    var digest: Digest?
 
-    init(name: String, kind: Kind, urls: [String], snapshotURLs: [String] = []) {
+    init(
+        name: String, kind: Kind, urls: [String], snapshotURLs: [String] = [], request: FetchRequest = FetchRequest()
+    ) {
         self.name = name
         self.kind = kind
+        self.request = request
         candidates =
             urls.map { Candidate(url: $0, host: FetchURL.host(of: $0), isSnapshot: false) }
             + snapshotURLs.map { Candidate(url: $0, host: FetchURL.host(of: $0), isSnapshot: true) }
     }
+}
+
+extension FetchJob {
+    /// What the bytes must be; nil for answers whose digest nobody knows.
+    var expected: ExpectedBytes? {
+        switch kind {
+        case .object(let digest): ExpectedBytes(digest)
+        case .pinned(let hex): ExpectedBytes(hex: hex, size: nil)
+        case .document, .file: nil
+        }
+    }
+
+    /// Whether the progress counts the bytes.
+    var counts: Bool { if case .document = kind { false } else { true } }
 }
 
 /// One call of the fetcher: jobs, hosts, transfers under way. Lives and dies on one thread.
@@ -199,13 +223,14 @@ final class FetchSession {
         let body: any FetchBody
         switch job.kind {
         case .document(let limit): body = MemoryBody(limit: limit)
-        case .object(let digest):
-            guard let partial = try PartialFile.tryOpen(digest, in: directory) else {
+        case .file(let path): body = try FileBody(path)
+        case .object, .pinned:
+            guard let expected = job.expected, let partial = try PartialFile.tryOpen(expected, in: directory) else {
                 job.notBefore = clock.now.advanced(by: .milliseconds(100))
                 return false
             }
             // Another process may have brought it in since the fetch began, and the file is there once more, empty.
-            if try store?.contains(digest) == true {
+            if case .object(let digest) = job.kind, try store?.contains(digest) == true {
                 try partial.remove()
                 complete(job)
                 return true
@@ -216,9 +241,9 @@ final class FetchSession {
             body = partial
         }
         let candidate = job.candidates[index]
-        let transfer = try CurlTransfer(url: candidate.url, into: body, options: options)
+        let transfer = try CurlTransfer(url: candidate.url, into: body, options: options, request: job.request)
         credit(job, body.count)
-        if case .object = job.kind {
+        if job.counts {
             transfer.onChange = { [unowned self, unowned job] change in credit(job, job.credited + change) }
         }
         running[ObjectIdentifier(transfer)] = Running(
@@ -230,7 +255,7 @@ final class FetchSession {
     }
 
     private func credit(_ job: FetchJob, _ bytes: Int64) {
-        guard case .object = job.kind else { return }
+        guard job.counts else { return }
         progress.bytes += bytes - job.credited
         job.credited = bytes
     }
@@ -249,7 +274,7 @@ final class FetchSession {
             // Bytes of a file of another size; what other places gave before stays.
             if case .wrongSize = problem, transfer.received > 0 { try transfer.body.restart() }
             fail(run, problem, reached: transfer.body.count)
-            if case .object = job.kind { credit(job, transfer.body.count) }
+            credit(job, transfer.body.count)
             pending.insert(job, at: 0)
         case .complete:
             hosts[host]?.failures = 0
@@ -261,7 +286,9 @@ final class FetchSession {
                 job.bytes = memory.bytes
                 job.foundAt = transfer.url
                 complete(job)
-            default: break
+            default:
+                job.foundAt = transfer.url
+                complete(job)
             }
         }
     }
@@ -269,9 +296,10 @@ final class FetchSession {
     /// Moves a complete file into the store if its digest holds; otherwise empties it and gives back false.
     private func adopt(_ partial: PartialFile, for job: FetchJob, from run: Running? = nil) throws -> Bool {
         guard let got = partial.finish() else { return false }
-        if got == partial.digest {
+        if partial.expected.matches(got) {
             // The lock on the file is held until it has its place: nobody else can write to what the store has.
             try store?.adopt(file: partial.path, as: got)
+            job.digest = got
             summary.fetched += 1
             complete(job)
             return true
@@ -282,7 +310,7 @@ final class FetchSession {
         if isJoined {
             job.noResume = true
         } else if let run {
-            job.candidates[run.candidate].problem = .wrongDigest(got: got.hex, expected: partial.digest.hex)
+            job.candidates[run.candidate].problem = .wrongDigest(got: got.hex, expected: partial.expected.hex)
             job.candidates[run.candidate].isBad = true
         }
         return false
@@ -331,15 +359,14 @@ final class FetchSession {
                     url: FetchURL.redacted(candidate.url), problem: problem, isSnapshot: candidate.isSnapshot)
             }
         }
-        var digest: Digest?
-        if case .object(let wanted) = job.kind { digest = wanted }
+        let hex = job.expected?.hex
         // A snapshot that was never asked has nothing to say, even if its host is known to be down.
         let mirrorsGone = attempts.contains { !$0.isSnapshot && $0.problem.isGone }
         failed.append(
             (
                 job,
                 FetchFailure(
-                    name: job.name, digest: digest, attempts: attempts.filter { !$0.isSnapshot || mirrorsGone })
+                    name: job.name, hex: hex, attempts: attempts.filter { !$0.isSnapshot || mirrorsGone })
             ))
     }
 }

@@ -19,6 +19,45 @@ package struct WantedObject: Sendable, Equatable {
     }
 }
 
+/// A file that somebody has pinned by its digest, in a recipe.
+package struct PinnedFile: Sendable, Equatable {
+    package var name: String
+    /// 64 small hexadecimal digits.
+    package var sha256: String
+    /// Bytes, if known.
+    package var size: Int64?
+    /// URLs (http, https, file) in order of preference.
+    package var urls: [String]
+
+    package init(name: String, sha256: String, size: Int64?, urls: [String]) {
+        self.name = name
+        self.sha256 = sha256
+        self.size = size
+        self.urls = urls
+    }
+}
+
+/// What is said to a server besides the URL.
+package struct FetchRequest: Sendable, Equatable {
+    /// `Name: value`.
+    package var headers: [String]
+    /// Sent by POST; nil for GET.
+    package var body: [UInt8]?
+
+    package init(headers: [String] = [], body: [UInt8]? = nil) {
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// Who has said what the bytes must be, for messages.
+package enum FetchPin: Sendable, Equatable {
+    /// A lock; with the time of it, as text for people.
+    case lock(String?)
+    /// The recipe itself.
+    case recipe
+}
+
 /// How the network is used.
 package struct FetchOptions: Sendable {
     /// Transfers at a time.
@@ -98,8 +137,8 @@ package struct FetchFailure: Sendable, Equatable {
     }
 
     package var name: String
-    /// Nil for a document.
-    package var digest: Digest?
+    /// The SHA-256 that was wanted; nil for a document.
+    package var hex: String?
     /// The last problem of each URL that was asked.
     package var attempts: [Attempt]
 

@@ -48,6 +48,40 @@ package enum FetchURL {
         return (url[..<separator.upperBound] + host).lowercased()
     }
 
+    /// The path that a `file:` URL names, escapes resolved; nil for other URLs.
+    package static func localPath(_ url: String) -> String? {
+        guard isLocal(url), let separator = url.range(of: "://") else { return nil }
+        let bytes = Array(url[separator.upperBound...].drop { $0 != "/" }.utf8)
+        var out: [UInt8] = []
+        var i = 0
+        while i < bytes.count {
+            if bytes[i] == UInt8(ascii: "%"), i + 2 < bytes.count,
+                let byte = Hex.decode(String(decoding: bytes[(i + 1)...(i + 2)], as: UTF8.self))?.first
+            {
+                out.append(byte)
+                i += 3
+            } else {
+                out.append(bytes[i])
+                i += 1
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// The places to ask for a URL: those that are given for its host, then itself.
+    /// - Parameter mirrors: base URLs by name; a host's name has `-` for `.` in environment variables.
+    package static func places(of url: String, mirrors: [(String, [String])]) -> [String] {
+        guard !isLocal(url), let separator = url.range(of: "://") else { return [url] }
+        let name = plain(String(host(of: url).dropFirst(url[..<separator.upperBound].count)))
+        let path = url[separator.upperBound...].drop { $0 != "/" }
+        let bases = mirrors.filter { plain($0.0) == name }.flatMap(\.1)
+        return bases.map { $0 + path } + [url]
+    }
+
+    private static func plain(_ host: String) -> String {
+        String(host.lowercased().map { $0 == "." || $0 == ":" ? "-" : $0 })
+    }
+
     /// Whether the URL names a file of this machine.
     static func isLocal(_ url: String) -> Bool { url.lowercased().hasPrefix("file:") }
 }

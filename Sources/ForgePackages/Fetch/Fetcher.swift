@@ -1,4 +1,4 @@
-import ForgeBase
+package import ForgeBase
 package import ForgeStore
 import ForgeSystem
 
@@ -59,7 +59,7 @@ package struct Fetcher {
         progress: @escaping (FetchProgress) -> Void = { _ in }
     ) throws -> FetchSummary {
         let summary = try download(wanted, into: store, progress: progress)
-        if !summary.failures.isEmpty { throw FetchFailure.error(summary.failures, lockedOn: lockedOn) }
+        if !summary.failures.isEmpty { throw FetchFailure.error(summary.failures, pin: .lock(lockedOn)) }
         return summary
     }
 
@@ -68,8 +68,11 @@ package struct Fetcher {
     ///   - urls: the same document at several places, in order of preference.
     ///   - limit: bytes that it may have at most.
     /// - Throws: `ForgeError(.network)` if no place has it and some place did not even say that it has not.
-    package func get(anyOf urls: [String], limit: Int64) throws -> FetchedDocument {
-        let job = FetchJob(name: urls.first.map(FetchURL.redacted) ?? "", kind: .document(limit: limit), urls: urls)
+    package func get(
+        anyOf urls: [String], limit: Int64, request: FetchRequest
+    ) throws -> FetchedDocument {
+        let job = FetchJob(
+            name: urls.first.map(FetchURL.redacted) ?? "", kind: .document(limit: limit), urls: urls, request: request)
         let session = try FetchSession(
             [job], store: nil, directory: partialDirectory, options: options, report: { _ in })
         try session.run()
@@ -78,7 +81,46 @@ package struct Fetcher {
         if failures.allSatisfy({ !$0.attempts.isEmpty && $0.attempts.allSatisfy(\.problem.isGone) }) {
             return .notFound
         }
-        throw FetchFailure.error(failures, lockedOn: nil)
+        throw FetchFailure.error(failures, pin: .lock(nil))
+    }
+
+    /// As `get(anyOf:limit:request:)`, with nothing said besides the URL.
+    package func get(anyOf urls: [String], limit: Int64) throws -> FetchedDocument {
+        try get(anyOf: urls, limit: limit, request: FetchRequest())
+    }
+
+    /// Brings one file into the store that a recipe pins, unless it is there.
+    /// - Returns: its digest, which says the size too.
+    /// - Throws: `.verification` if a place has other bytes, `.network` if none has it.
+    package func fetch(
+        _ file: PinnedFile, into store: any ObjectStore, progress: @escaping (FetchProgress) -> Void = { _ in }
+    ) throws -> Digest {
+        let digest = file.size.flatMap { Digest(hex: file.sha256, size: $0) }
+        if let digest, try store.contains(digest) { return digest }
+        try Files.makeDirectories(partialDirectory)
+        let kind = digest.map { FetchJob.Kind.object($0) } ?? .pinned(hex: file.sha256)
+        let job = FetchJob(name: file.name, kind: kind, urls: file.urls)
+        let session = try FetchSession(
+            [job], store: store, directory: partialDirectory, options: options, report: progress)
+        try session.run()
+        try store.flush()
+        guard let got = job.digest ?? digest, session.summary.failures.isEmpty else {
+            throw FetchFailure.error(session.summary.failures, pin: .recipe)
+        }
+        return got
+    }
+
+    /// Writes an answer of unknown digest to a file; the caller verifies it.
+    /// - Throws: `.network` if the place does not give it.
+    package func download(
+        _ url: String, to path: String, request: FetchRequest = FetchRequest(),
+        progress: @escaping (FetchProgress) -> Void = { _ in }
+    ) throws {
+        let job = FetchJob(name: FetchURL.redacted(url), kind: .file(path: path), urls: [url], request: request)
+        let session = try FetchSession(
+            [job], store: nil, directory: partialDirectory, options: options, report: progress)
+        try session.run()
+        if !session.summary.failures.isEmpty { throw FetchFailure.error(session.summary.failures, pin: .recipe) }
     }
 
     /// As `get(anyOf:limit:)`, of one place.

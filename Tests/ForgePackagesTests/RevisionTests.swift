@@ -1,9 +1,8 @@
 import ForgeBase
+import ForgePackages
 import ForgeSystem
 import Glibc
 import Testing
-
-@testable import ForgeStages
 
 @Suite struct RevisionTests {
     private func git(_ directory: String, _ arguments: String...) throws {

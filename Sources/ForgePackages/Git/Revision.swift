@@ -1,12 +1,11 @@
 import CGit2
-import ForgeBase
+package import ForgeBase
 
 /// Which commit of which sources, through libgit2: for reports, never for artifacts, which depend on content alone.
-enum Revision {
+package enum Revision {
     /// `{"event":"revision","revision":{"commit":…,"time":…,"dirty":…}}`; the revision is null outside a repository.
-    static func json(of directory: String) throws(ForgeError) -> JSON {
-        git_libgit2_init()
-        defer { git_libgit2_shutdown() }
+    package static func json(of directory: String) throws(ForgeError) -> JSON {
+        try GitLibrary.start()
         return .object([("event", .string("revision")), ("revision", try revision(directory) ?? .null)])
     }
 
@@ -26,16 +25,9 @@ enum Revision {
         try check(git_commit_lookup(&commit, repository, &head), "cannot read the commit of \(directory)")
         defer { git_commit_free(commit) }
         return .object([
-            ("commit", .string(text(of: &head))), ("time", .int(git_commit_time(commit))),
+            ("commit", .string(GitLibrary.text(of: head))), ("time", .int(git_commit_time(commit))),
             ("dirty", .bool(try isDirty(repository, directory))),
         ])
-    }
-
-    private static func text(of id: inout git_oid) -> String {
-        // 40 digits and the end mark.
-        var buffer = [CChar](repeating: 0, count: 41)
-        git_oid_tostr(&buffer, buffer.count, &id)
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Whether a file differs from the commit, or is new and not ignored.
@@ -51,7 +43,6 @@ enum Revision {
 
     private static func check(_ status: Int32, _ message: String) throws(ForgeError) {
         guard status < 0 else { return }
-        let reason = git_error_last().map { String(cString: $0.pointee.message) } ?? "libgit2 error \(status)"
-        throw ForgeError(.io, "\(message): \(reason)", remedy: "does this user own the repository?")
+        throw ForgeError(.io, "\(message): \(GitLibrary.reason)", remedy: "does this user own the repository?")
     }
 }

@@ -1,0 +1,62 @@
+import ForgeBase
+import ForgeEngine
+import ForgePackages
+import ForgeRecipe
+import ForgeStore
+
+/// The built-ins that bring a recipe's own sources in. They have no folder and no recipe names them: they stand behind
+/// inputs that are a URL or a commit.
+struct SourceStages {
+    let request: HelperRequest
+    let context: StageContext
+
+    private var fetcher: Fetcher { Fetcher(partialDirectory: context.store.directory + "/partial") }
+
+    /// The file of a URL.
+    func url() throws -> StageResult {
+        let source = try URLSource(options: request.options)
+        let places = source.urls.flatMap { FetchURL.places(of: $0, mirrors: request.mirrors) }
+        let name = FetchURL.redacted(source.urls.first ?? "")
+        let known = source.size.flatMap { Digest(hex: source.sha256, size: $0) }
+        if let known, try context.store.contains(known) { return result("file", .file, known) }
+        try refuseOffline(places, name)
+        let wanted = PinnedFile(
+            name: name, sha256: source.sha256, size: source.size, urls: reachable(places))
+        let digest = try fetcher.fetch(wanted, into: context.store, progress: report)
+        context.note("\(name): \(digest.size) bytes, SHA-256 \(digest.hex)")
+        return result("file", .file, digest)
+    }
+
+    /// The tree of a commit.
+    func git() throws -> StageResult {
+        var source = try GitSource(options: request.options)
+        let places = source.urls.flatMap { FetchURL.places(of: $0, mirrors: request.mirrors) }
+        try refuseOffline(places, "commit \(source.commit) of \(FetchURL.redacted(source.urls.first ?? ""))")
+        if request.offline { source.urls = reachable(places) }
+        let tree = try GitTree(
+            source, into: context.store, fetcher: fetcher, scratch: context.scratch,
+            mirrors: request.offline ? [] : request.mirrors, progress: report, note: context.note
+        ).fetch()
+        return result("tree", .tree, try tree.save(in: context.store))
+    }
+
+    /// Offline, files of this machine may still be read.
+    private func reachable(_ places: [String]) -> [String] {
+        request.offline ? places.filter { FetchURL.localPath($0) != nil } : places
+    }
+
+    private func refuseOffline(_ places: [String], _ name: String) throws(ForgeError) {
+        guard reachable(places).isEmpty else { return }
+        throw ForgeError(
+            .network, "\(name) is not in the cache, and --offline forbids to fetch it",
+            remedy: "build once without --offline, or name a cache that has it with --cache DIR")
+    }
+
+    private func report(_ progress: FetchProgress) {
+        context.progress(progress.bytes, progress.totalBytes, "bytes", "fetch")
+    }
+
+    private func result(_ name: String, _ kind: ActionResult.Output.Kind, _ digest: Digest) -> StageResult {
+        StageResult(outputs: [ActionResult.Output(name: name, kind: kind, digest: digest)])
+    }
+}
