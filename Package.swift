@@ -88,9 +88,15 @@ let package = Package(
             ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "forge-helper"]),
         tests(
             "ForgeStages",
-            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeArchive", "ForgePackages", "ForgeStages"]),
+            [
+                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages",
+                "ForgeStages",
+            ]),
         tests(
             "ForgeCLI",
-            ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI"]),
+            [
+                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI",
+                "forge", "forge-helper",
+            ]),
     ]
 )

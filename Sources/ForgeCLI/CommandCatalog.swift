@@ -7,9 +7,11 @@ enum CommandCatalog {
     private static let set = OptionSyntax.value("set", "NAME=VALUE", "Set a parameter of the recipe", repeats: true)
     private static let output = OptionSyntax.value("output", "DIR", "Where artifacts go; default: out/ of the project")
     private static let locked = OptionSyntax.flag("locked", "Refuse to make or change a lock (for CI)")
+    private static let mirror = OptionSyntax.value(
+        "mirror", "NAME=URL", "Fetch an archive's packages, or what a host has, from here (or FORGE_MIRROR_<NAME>)",
+        repeats: true)
     private static let sources: [OptionSyntax] = [
-        .value(
-            "mirror", "ARCHIVE=URL", "Fetch an archive's packages from here (or FORGE_MIRROR_<ARCHIVE>)", repeats: true),
+        mirror,
         .value("snapshot", "ARCHIVE=URL", "Ask this snapshot service for packages that are gone", repeats: true),
         .flag("allow-expired", "Accept a Release file that is past its Valid-Until"),
     ]
@@ -116,6 +118,22 @@ enum CommandCatalog {
             name: "schema", summary: "Print the JSON Schema of recipes or stages",
             operands: [OperandSyntax(name: "KIND", kind: .choice(["recipe", "stage", "reference"]))],
             examples: [("forge schema recipe > recipe.schema.json", "for an editor's completion")]),
+        CommandSyntax(
+            name: "hash", summary: "Print what pins a file or a commit of the network in a recipe",
+            discussion: """
+                Fetches it and prints an input to paste. It is what the server sends today: compare it with what its authors \
+                publish.
+                """,
+            operands: [
+                OperandSyntax(name: "URL", kind: .word, required: true), OperandSyntax(name: "REF", kind: .word),
+            ],
+            options: [
+                .flag("git", "The URL is a repository; REF is a branch, a tag or a commit, default HEAD"), mirror,
+            ],
+            examples: [
+                ("forge hash https://example.org/x-1.2.tar.xz", "its SHA-256 and size"),
+                ("forge hash --git https://example.org/x.git v1.2", "the commit of a tag, and its tree"),
+            ]),
         CommandSyntax(name: "doctor", summary: "Check that this host can build and test"),
         CommandSyntax(
             name: "init", summary: "Start a new recipe",

@@ -89,7 +89,7 @@ struct Undeclared {
     }
 
     private func absolute(_ text: String) -> Advice? {
-        for place in ["/out", "/forge", "/proc", "/dev", "/sys", "/tmp", "/run"] where isBelow(text, place) {
+        for place in ["/out", "/forge", "/proc", "/dev", "/sys"] where isBelow(text, place) {
             return nil
         }
         if isBelow(text, "/work") { return path(String(text.dropFirst("/work/".count))) }
@@ -102,7 +102,7 @@ struct Undeclared {
         }
         guard let found = Files.absolute(text), found != "/" else { return nil }
         for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt"] where isBelow(found, place) {
-            guard let package = DebianPrograms.package(ofFile: text) ?? DebianPrograms.package(ofFile: found) else {
+            guard let package = DebianPrograms.package(ofAny: [text, found]) else {
                 break
             }
             return Advice(
@@ -166,21 +166,19 @@ struct Undeclared {
 
 /// Which Debian package has a program: as this host's dpkg knows, or as is well known.
 enum DebianPrograms {
-    private static let database = "/var/lib/dpkg/info"
-
     static func package(of program: String) -> String? {
-        if let known = wellKnown[program] { return known }
-        return ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/"].lazy.compactMap { package(ofFile: $0 + program) }.first
+        wellKnown[program] ?? package(ofAny: ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/"].map { $0 + program })
     }
 
-    static func package(ofFile path: String) -> String? {
-        guard let names = try? Files.list(database) else { return nil }
-        let line = Array(("\n" + path + "\n").utf8)
-        for name in names where name.description.hasSuffix(".list") {
-            guard let bytes = try? Files.read("\(database)/\(name)"), bytes.contains(line) else { continue }
-            return String(name.description.dropLast(".list".count).prefix { $0 != ":" })
-        }
-        return nil
+    /// The package of the first of these files that dpkg knows.
+    static func package(ofAny paths: [String]) -> String? {
+        guard let program = Host.findProgram("dpkg-query"),
+            let found = try? Command(program, ["-S"] + paths, errors: .null).run(timeoutSeconds: 10).output
+        else { return nil }
+        // `dpkg-dev, binutils:amd64: /usr/bin/x`, one line for each path that is known.
+        let lines = String(decoding: found, as: UTF8.self).split(separator: "\n")
+        let owned = paths.lazy.compactMap { path in lines.first { $0.hasSuffix(": " + path) } }.first
+        return owned.map { String($0.prefix { $0 != ":" && $0 != "," }) }
     }
 
     /// Where the package is called otherwise than the program, or the program comes by an alternative.

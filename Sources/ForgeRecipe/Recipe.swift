@@ -47,6 +47,11 @@ package struct StageInstance: Sendable {
 package struct Variable: Sendable, Hashable {
     package var name: String
     package var value: String
+
+    package init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
 }
 
 /// Where an input of a stage comes from.

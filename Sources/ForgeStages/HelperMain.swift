@@ -17,6 +17,7 @@ package enum HelperMain {
             case "run": try ActionChild.run(events, perform)
             case "shell" where words.count > 1: return try shell(words[1], command: words.count > 2 ? words[2] : nil)
             case "lock": try HelperLock(events: events).run(try ActionChild.message())
+            case "hash": try HelperHash(events: events).run(try ActionChild.message())
             case "remove" where words.count == 2: try Files.remove(words[1])
             case "revision" where words.count == 2: events.send(try Revision.json(of: words[1]))
             case "ready": break

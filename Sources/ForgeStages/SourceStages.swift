@@ -2,6 +2,7 @@ import ForgeBase
 import ForgeEngine
 import ForgePackages
 import ForgeRecipe
+import ForgeScripts
 import ForgeStore
 
 /// The built-ins that bring a recipe's own sources in. They have no folder and no recipe names them: they stand behind

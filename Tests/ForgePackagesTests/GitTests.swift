@@ -28,15 +28,16 @@ import Testing
     }
 
     /// A repository with every kind of entry; the id of its newest commit.
+    @discardableResult
     func repository(_ name: String = "x") throws -> String {
         try shell(
             """
             git init -q \(name); cd \(name)
             echo old > only-old; git add .; git commit -qm old
-            git rm -q only-old; mkdir -p sub/deep; printf 'a\\r\\nb $Id$ $Format:%H$\\n' > text; echo deep > sub/deep/file
+            git rm -q only-old; mkdir -p sub/deep; printf 'a\\r\\nb $Id$ $Format:%%H$\\n' > text; echo deep > sub/deep/file
             echo secret > ignored; printf 'text text=auto export-subst ident\\nignored export-ignore\\n' > .gitattributes
             printf '#!/bin/sh\\n' > run; chmod 755 run; ln -s sub/deep link; echo .o > .gitignore
-            git add -f .; git -c core.autocrlf=false commit -qm new
+            git add -f .; git update-index --add --cacheinfo 100644,$(git hash-object -w --no-filters text),text; git commit -qm new
             """)
         return try shell("git -C \(name) rev-parse HEAD").split(separator: "\n").map(String.init)[0]
     }

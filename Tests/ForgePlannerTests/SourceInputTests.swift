@@ -100,7 +100,7 @@ import Testing
         }
         #expect(
             error?.description == """
-                recipes/r/recipe.yaml:5:34: no file of the recipe fits “src/*.cc”, “x/**”
+                recipes/r/recipe.yaml:5:35: no file of the recipe fits “src/*.cc”, “x/**”
                   without “x/y”
                   → correct the pattern, or write optional: true beside it
                 """)

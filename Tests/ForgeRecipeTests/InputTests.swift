@@ -25,7 +25,7 @@ import Testing
 
     static func recipe(_ inputs: String, more: String = "") -> String {
         "forge: 1\nname: node\narchitecture: amd64\nparameters:\n  v: {type: string, default: \"1.2\"}\nstages:\n"
-            + "  a:\n    stage: pack\n    inputs: \(inputs)\n\(more)artifacts: {x-${v}: a.out}\n"
+            + "  a:\n    stage: pack\n    inputs: \(inputs)\n\(more)artifacts: {\"x-${v}\": a.out}\n"
     }
 
     func project() throws -> Project {
@@ -86,7 +86,7 @@ import Testing
                     + "{when: {v: \"2\"}, value: b.out}]}"))
         let sources = try #require(recipe.stages.first?.inputs.first?.sources)
         #expect(sources.map(\.source.label) == ["other", "b"])
-        #expect(sources.map(\.location.column) == [21, 60])
+        #expect(sources.map(\.location.column) == [22, 63])
     }
 
     @Test(arguments: InputTests.faulty) func faultIsReported(_ inputs: String, _ expected: String) throws {
@@ -98,92 +98,92 @@ import Testing
     static let faulty: [(String, String)] = [
         (
             "{file: {file: x}}",
-            "19: input “file” of stage “a” must have one of the keys path, glob, url, git\n  → \(remedy)"
+            "20: input “file” of stage “a” must have one of the keys path, glob, url, git\n  → \(remedy)"
         ),
         (
             "{file: {pth: x}}",
-            "19: input “file” of stage “a” must have one of the keys path, glob, url, git; did you mean “path”?\n  → \(remedy)"
+            "20: input “file” of stage “a” must have one of the keys path, glob, url, git; did you mean “path”?\n  → \(remedy)"
         ),
         (
             "{file: {path: x, url: y}}",
-            "19: input “file” of stage “a” has both “path” and “url”\n  → an input of several takes a list of such mappings"
+            "20: input “file” of stage “a” has both “path” and “url”\n  → an input of several takes a list of such mappings"
         ),
         (
             "{file: {path: othr}}",
-            "26: “path” of input “file” of stage “a”: the recipe's folder has no “othr”; did you mean “other”?"
+            "27: “path” of input “file” of stage “a”: the recipe's folder has no “othr”; did you mean “other”?"
         ),
         (
             "{file: {path: ../x}}",
-            "26: “path” of input “file” of stage “a” must be a path relative to the recipe's folder, without “.” and “..”, "
+            "27: “path” of input “file” of stage “a” must be a path relative to the recipe's folder, without “.” and “..”, "
                 + "not “../x”"
         ),
         (
             "{file: {path: src}}",
-            "19: input “file” of stage “a” takes a file, but “src” is a tree\n  → outputs that are a file: a.out"
+            "20: input “file” of stage “a” takes a file, but “src” is a tree\n  → outputs that are a file: a.out"
         ),
         (
             "{file: {glob: src/*}}",
-            "19: input “file” of stage “a” takes a file, but what a glob finds is a tree\n  → outputs that are a file: a.out"
+            "20: input “file” of stage “a” takes a file, but what a glob finds is a tree\n  → outputs that are a file: a.out"
         ),
         (
             "{tree: {glob: \"/src/*\"}}",
-            "26: “/src/*” in “glob” of input “tree” of stage “a”: a pattern is relative to the recipe's folder, so it can't "
+            "27: “/src/*” in “glob” of input “tree” of stage “a”: a pattern is relative to the recipe's folder, so it can't "
                 + "start with “/”"
         ),
         (
             "{tree: {glob: \"src/**.c\"}}",
-            "26: “src/**.c” in “glob” of input “tree” of stage “a”: “**” must stand alone between slashes, as in src/**/*.c"
+            "27: “src/**.c” in “glob” of input “tree” of stage “a”: “**” must stand alone between slashes, as in src/**/*.c"
         ),
         (
             "{tree: {glob: \"a\", excpt: b}}",
-            "31: unknown key “excpt” in input “tree” of stage “a”; did you mean “except”?\n  → known keys: except, glob, optional"
+            "32: unknown key “excpt” in input “tree” of stage “a”; did you mean “except”?\n  → known keys: except, glob, optional"
         ),
-        ("{tree: {glob: []}}", "26: “glob” of input “tree” of stage “a” is an empty list"),
+        ("{tree: {glob: []}}", "27: “glob” of input “tree” of stage “a” is an empty list"),
         (
             "{file: {url: \"https://a/x\"}}",
-            "19: input “file” of stage “a” has no “sha256”, and bytes from outside must be known\n"
+            "20: input “file” of stage “a” has no “sha256”, and bytes from outside must be known\n"
                 + "  → `forge hash https://a/x` prints it"
         ),
         (
             "{file: {url: \"https://a/x\", sha256: \(sha.uppercased())}}",
-            "48: “sha256” of input “file” of stage “a” must be a SHA-256 as 64 small hexadecimal digits, not a text\n"
+            "49: “sha256” of input “file” of stage “a” must be a SHA-256 as 64 small hexadecimal digits, not a text\n"
                 + "  → write it in small letters"
         ),
         (
             "{file: {url: \"ftp://a/x\", sha256: \(sha)}}",
-            "25: “url” of input “file” of stage “a” must be a URL that starts with https://, http:// or file:///, not "
+            "26: “url” of input “file” of stage “a” must be a URL that starts with https://, http:// or file:///, not "
                 + "“ftp://a/x”"
         ),
         (
             "{tree: {git: \"git@a:x\", commit: \(commit)}}",
-            "25: “git” of input “tree” of stage “a” must be a URL that starts with https://, http:// or file:///, not "
+            "26: “git” of input “tree” of stage “a” must be a URL that starts with https://, http:// or file:///, not "
                 + "“git@a:x”\n  → a build uses nobody's SSH keys: write the https:// address"
         ),
         (
             "{tree: {git: \"https://a/x\"}}",
-            "19: input “tree” of stage “a” has no “commit”: branches and tags move\n"
+            "20: input “tree” of stage “a” has no “commit”: branches and tags move\n"
                 + "  → `forge hash --git https://a/x [BRANCH|TAG]` prints it"
         ),
         (
             "{tree: {git: \"https://a/x\", commit: main}}",
-            "48: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “main”\n"
+            "49: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “main”\n"
                 + "  → `forge hash --git https://a/x [BRANCH|TAG]` prints it"
         ),
         (
             "{tree: {git: \"https://a/x\", commit: 1234567}}",
-            "48: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “1234567”\n"
+            "49: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “1234567”\n"
                 + "  → write the whole id: git rev-parse 1234567"
         ),
         (
             "{tree: {git: \"https://a/x\", commit: \(sha)}}",
-            "48: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “\(sha)”\n"
+            "49: “commit” of input “tree” of stage “a” must be 40 small hexadecimal digits, not “\(sha)”\n"
                 + "  → this is the id of a SHA-256 repository, which libgit2 can't read: take a release by {url: …}"
         ),
         (
             "{files: [{path: other}, {path: ./other}]}",
-            "36: input “files” of stage “a” has “other” twice"
+            "37: input “files” of stage “a” has “other” twice"
         ),
-        ("{file: 3}", "19: input “file” of stage “a” must be <stage>.<output>, not the number 3"),
+        ("{file: 3}", "20: input “file” of stage “a” must be <stage>.<output>, not the number 3"),
     ]
 
     static let remedy = "write <stage>.<output>, {path: …}, {glob: …}, {url: …, sha256: …} or {git: …, commit: …}"

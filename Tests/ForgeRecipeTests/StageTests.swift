@@ -40,7 +40,7 @@ import Testing
             sumary: x
             run: scrpt
             network: true
-            resources: {cpu: 0, memory: much, disk: 1}
+            resources: {cpu: 0, memory: much, disc: 1}
             options:
               a: {type: strng}
               b: {type: enum, values: [x, "y", x], default: z}
@@ -56,8 +56,8 @@ import Testing
         let expected = [
             "stage.yaml:1:1: stage “squashfs” lacks “summary”",
             "stage.yaml:1:1: unknown key “sumary” in stage “squashfs”; did you mean “summary”?\n"
-                + "  → known keys: build-root, description, inputs, lock, network, options, outputs, resources, "
-                + "run, summary, version",
+                + "  → known keys: build-root, description, environment, inputs, lock, network, options, outputs, resources, "
+                + "run, summary, timeout, version",
             "stage.yaml:2:6: “run” of stage “squashfs” must be script or builtin:<name>, not “scrpt”",
             "stage.yaml:3:10: stage “squashfs” uses the network without a lock\n"
                 + "  → name the locker that pins what it downloads: lock: debian",
@@ -65,8 +65,8 @@ import Testing
                 + "not the number 0",
             "stage.yaml:4:29: “memory” of “resources” of stage “squashfs” must be a size such as 512M or 2G, "
                 + "not “much”",
-            "stage.yaml:4:35: unknown key “disk” in “resources” of stage “squashfs”\n"
-                + "  → known keys: cpu, memory, network",
+            "stage.yaml:4:35: unknown key “disc” in “resources” of stage “squashfs”; did you mean “disk”?\n"
+                + "  → known keys: cpu, disk, memory, network",
             "stage.yaml:6:13: “type” of option “a” of stage “squashfs” must be one of string, integer, "
                 + "boolean, enum, path, list, map, object, any, not “strng”; did you mean “string”?",
             "stage.yaml:7:6: option “b” of stage “squashfs” has a value twice",

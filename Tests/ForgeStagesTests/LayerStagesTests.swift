@@ -1,5 +1,6 @@
 import ForgeArchive
 import ForgeBase
+import ForgeEngine
 import ForgeScripts
 import ForgeStore
 import ForgeSystem

@@ -29,6 +29,7 @@ enum Commands {
         case "test": return try TestCommand(session: session).run()
         case "cache": return try CacheCommand(session: session).run()
         case "schema": return try SchemaCommand(session: session).run()
+        case "hash": return try HashCommand(session: session).run()
         case "doctor": return try DoctorCommand(session: session).run()
         case "init": return try InitCommand(session: session).run()
         default: throw ForgeError(.bug, "the command \(name) is in the catalog but does nothing")
