@@ -89,7 +89,7 @@ struct Build {
         if error.location == nil { error.location = action.location }
         let others = engine.errors.count - 1
         if others > 0 { error.details.append("and \(Format.count(others, "other action")) failed") }
-        if let advice = try? undeclared(index, error, engine) {
+        if let advice = try? undeclared(index, error, engine, recipe) {
             error.details += advice.details
             error.remedy = advice.remedy
         }
@@ -106,7 +106,9 @@ struct Build {
     }
 
     /// What a failed script missed because nothing declares it, if its log shows that.
-    private func undeclared(_ index: Int, _ error: ForgeError, _ engine: Engine) throws -> Undeclared.Advice? {
+    private func undeclared(
+        _ index: Int, _ error: ForgeError, _ engine: Engine, _ recipe: Recipe
+    ) throws -> Undeclared.Advice? {
         let action = engine.plan.actions[index]
         guard action.program == .script, error.code == .stageFailed, error.remedy == nil, let key = engine.keys[index],
             action.name.hasPrefix(recipe.name + "/"),

@@ -28,7 +28,18 @@ struct Undeclared {
             case .network(let address): network(address)
             case .path(let candidates): candidates.lazy.compactMap(path).first
             }
-        }.first
+        }.first ?? interpreter(log)
+    }
+
+    /// The script could not even be started: the program of its first line is missing.
+    private func interpreter(_ log: String) -> Advice? {
+        guard let last = log.split(separator: "\n").last(where: { $0.contains("/stage/run") }),
+            last.contains("No such file or directory"),
+            let script = try? Files.read(stage.definition.folder + "/run"), script.starts(with: "#!".utf8)
+        else { return nil }
+        let line = String(decoding: script.dropFirst(2).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        guard let path = line.split(separator: " ").first else { return nil }
+        return program(Files.name(of: String(path)))
     }
 
     // MARK: Network

@@ -17,7 +17,7 @@ final class BuildProject {
             """
             mkdir -p stages/build-roots/root/bin recipes; cp -r \(BuildProject.repository)/stages/overlay stages/
             cp \(BuildProject.busybox) stages/build-roots/root/bin/busybox
-            for name in sh cat cp ls mkdir sleep sort wc wget touch env tar gzip sed grep find head tr; do
+            for name in sh cat cp ls mkdir sleep sort wc wget touch env tar gzip sed grep find head tr fold; do
                 ln -s busybox stages/build-roots/root/bin/$name
             done
             """)
@@ -88,7 +88,9 @@ final class BuildProject {
     }
 
     /// Runs `forge` in the project, with the cache below it.
-    func forge(_ arguments: String...) throws -> Outcome {
+    func forge(_ arguments: String...) throws -> Outcome { try run(arguments) }
+
+    func run(_ arguments: [String]) throws -> Outcome {
         let command = Command(
             BuildProject.program, arguments, environment: Command.plainEnvironment + [("FORGE_CACHE", root + "/cache")],
             directory: root, errors: .pipe)

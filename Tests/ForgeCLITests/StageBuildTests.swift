@@ -213,6 +213,13 @@ struct StageBuildTests {
         #expect(try project.failure().contains("“no-such-program-anywhere” is not in the sandbox"))
     }
 
+    @Test func aScriptWhoseInterpreterIsMissingSaysSo() throws {
+        try project.recipe(script: "")
+        try project.write("recipes/r/stages/own/run", "#!/usr/bin/python3 -B\nprint(1)\n")
+        let error = try project.failure()
+        #expect(error.contains("“python3” is not in the sandbox: build root “tools” has no such program"), "\(error)")
+    }
+
     @Test func aScriptThatWantsTheNetworkIsToldHowToDeclareIt() throws {
         try project.recipe(script: "wget -q https://example.org/data/logo.png -O /out/out")
         try expect(
