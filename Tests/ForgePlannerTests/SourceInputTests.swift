@@ -127,6 +127,26 @@ import Testing
         #expect(plan.actions[3].dependencies == [0, 1, 2] && plan.actions[4].dependencies == [0, 2])
     }
 
+    /// Eight times the stages take about eight times as long, with a source of the network and a file for each.
+    @Test func planningALargeRecipeTakesLinearTime() throws {
+        func seconds(_ count: Int) throws -> Double {
+            var text = ""
+            for i in 0..<count {
+                let url = "{url: \"https://a/\(i)\", sha256: \(String(repeating: "0a", count: 32))}"
+                text += "  s\(i): {stage: pack, inputs: {files: [\(url), {path: src/a.c}"
+                text += (i == 0 ? "" : ", s\(i - 1).out") + "]}}\n"
+            }
+            var (start, end) = (timespec(), timespec())
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start)
+            let plan = try plan(text, artifacts: "{x: s\(count - 1).out}")
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end)
+            #expect(plan.actions.count == 2 * count + 1)
+            return Double(end.tv_sec - start.tv_sec) + Double(end.tv_nsec - start.tv_nsec) / 1e9
+        }
+        let (small, large) = (try seconds(300), try seconds(2400))
+        #expect(large < small * 16, "\(small) s for 300 stages, \(large) s for 2400")
+    }
+
     @Test func labelsKeepTheOrderOfLongLists() throws {
         let list = (0..<101).map { "{url: \"https://a/\($0)\", sha256: \(String(Digest.of("\($0)").hex))}" }
         let plan = try plan("  a: {stage: pack, inputs: {files: [\(list.joined(separator: ", "))]}}")
