@@ -59,8 +59,36 @@ struct SchemaTests {
         for (edit, verdict) in zip(edits, verdicts.dropFirst()) { #expect(verdict != "", "\(edit.1)") }
     }
 
+    @Test func schemaOfRecipesKnowsEveryFormOfInput() throws {
+        let place = "inputs: {packages: packages.packages}"
+        let (sha, commit) = (String(repeating: "0a", count: 32), String(repeating: "0a", count: 20))
+        func recipe(_ input: String) throws -> String {
+            try #require(Project.recipe.replacing(first: place, with: "inputs: {packages: \(input)}"))
+        }
+        let good = [
+            "{path: files}", "{glob: \"a/**\"}", "{glob: [a, b], except: c, optional: true}",
+            "{url: \"https://a/b\", sha256: \(sha)}", "{url: [\"https://a/${suite}\"], sha256: \"${suite}\", size: 3}",
+            "{git: \"https://a/b\", commit: \(commit)}",
+            "{git: \"file:///a\", commit: \(commit), ref: main, submodules: true, tree: \(sha)}",
+            "{when: {suite: trixie}, value: {path: files}}",
+        ]
+        let faulty = [
+            "{pth: files}", "{path: files, glob: a}", "{url: \"https://a/b\"}", "{url: \"ftp://a/b\", sha256: \(sha)}",
+            "{url: \"https://a/b\", sha256: abc}", "{git: \"https://a/b\"}", "{git: \"https://a/b\", commit: main}",
+            "3",
+        ]
+        var run = try #require(Project.recipe.replacing(first: place, with: place + "\n    timeout: 30m"))
+        run = try #require(run.replacing(first: place, with: place + "\n    environment: {A: b, N: 3}"))
+        let documents = try good.map(recipe) + [run] + faulty.map(recipe)
+        let verdicts = try verdicts(documents, RecipeSchema.recipe(project.layout.catalog()))
+        for (verdict, input) in zip(verdicts, good + ["the run"]) { #expect(verdict == "", "\(input)") }
+        for (verdict, input) in zip(verdicts.dropFirst(good.count + 1), faulty) { #expect(verdict != "", "\(input)") }
+    }
+
     @Test func schemaOfStagesTakesGoodOnesAndRefusesFaultyOnes() throws {
-        let good = Project.stages.filter { $0.key.hasSuffix("/stage.yaml") }.map(\.value)
+        let good =
+            Project.stages.filter { $0.key.hasSuffix("/stage.yaml") }.map(\.value)
+            + [InputTests.stages["stages/pack/stage.yaml"] ?? ""]
         let faulty = ["summary: x\noutputs: {a: {kind: dir}}\n", "sumary: x\noutputs: {a: {kind: file}}\n"]
         let verdicts = try verdicts(good + faulty, RecipeSchema.stage())
         #expect(verdicts.map(\.isEmpty) == good.map { _ in true } + [false, false])
