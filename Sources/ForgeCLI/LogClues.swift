@@ -124,15 +124,3 @@ enum LogClue: Equatable {
         return String(rest)
     }
 }
-
-extension StringProtocol {
-    /// Where `text` first occurs.
-    func range(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-}

@@ -85,15 +85,3 @@ package enum FetchURL {
     /// Whether the URL names a file of this machine.
     static func isLocal(_ url: String) -> Bool { url.lowercased().hasPrefix("file:") }
 }
-
-extension StringProtocol {
-    /// Where `text` first occurs.
-    func range(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-}

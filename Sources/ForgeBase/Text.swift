@@ -1,0 +1,11 @@
+extension StringProtocol {
+    /// Where `text` first occurs.
+    package func range(of text: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}
