@@ -24,6 +24,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 }
 
 // The floors, lowest first. A module imports only modules above it in this list; `docs/design.md` says why.
+let fuzzing = Context.environment["FORGE_FUZZ"] != nil
+
 let package = Package(
     name: "forge",
     products: [
@@ -98,5 +100,20 @@ let package = Package(
                 "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgePlanner", "ForgeCLI",
                 "forge", "forge-helper",
             ]),
+
+        // What must hold of every reader, whatever it is given; libFuzzer is linked by `ci/fuzz` alone.
+        .target(
+            name: "ForgeFuzz",
+            dependencies: [
+                "ForgeBase", "ForgeSystem", "ForgeStore", "ForgeRecipe", "ForgeEngine", "ForgeArchive", "ForgePackages",
+                "CSQLite",
+            ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
+        tests("ForgeFuzz", ["ForgeBase", "ForgeSystem", "ForgeFuzz"]),
     ]
+        + (fuzzing
+            ? [
+                .executableTarget(
+                    name: "forge-fuzz", dependencies: ["ForgeFuzz"], path: "Tests/Fuzz/Main",
+                    swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+            ] : [])
 )

@@ -1,0 +1,278 @@
+import ForgeBase
+import ForgeEngine
+import ForgeStore
+
+/// What happened beside the engine: no error that it knows, as when the process is killed.
+struct Killed: Error {}
+
+/// A store whose results can be lost, which knows what it should hold by the model alone.
+final class CheckedCache: ActionCache {
+    let store = MemoryStore()
+    /// What the cache must hold: the outputs by what was done.
+    var known: [Work: [String]] = [:]
+    /// What the action that ends now did.
+    var ending: Work?
+    /// Stops the build before or after so many results more are written.
+    var killAt: Int?
+
+    func lookup(_ key: Digest) throws -> ActionResult? { store.lookup(key) }
+
+    func commit(_ key: Digest, _ result: ActionResult) throws {
+        if let left = killAt {
+            killAt = left - 1
+            if left == 0 { throw Killed() }
+        }
+        store.commit(key, result)
+        if let ending { known[ending] = ending.outputs }
+        if killAt == -1 { throw Killed() }
+    }
+
+    func holds(_ work: Work) -> Bool {
+        known[work].map { $0.allSatisfy { store.contains(Digest.of($0)) } } ?? false
+    }
+}
+
+extension CheckedCache: @unchecked Sendable {}
+
+/// One build of a random graph: runs actions without processes, injects failures, interrupts and kills, and checks every
+/// step of the engine against the model.
+final class CheckedBuild: ActionRunner, EngineObserver {
+    let graph: RandomGraph
+    let cache: CheckedCache
+    let limits: Resources
+    let keepGoing: Bool
+    let forced: Set<Int>
+    let wanted: [Int]
+    /// What each action of the plan does.
+    private let works: [Work]
+    private let priority: [Double]
+    private var random: SeededGenerator
+
+    /// Rounds of `next` until ctrl-C, or until the process is killed.
+    private var interruptAt: Int?
+    private var killAt: Int?
+    private let failing: UInt64
+    private let brokenStart: UInt64
+
+    private var states: [ActionState]
+    private var expectsHit: Set<Int> = []
+    private var running: [(index: Int, request: ActionRequest)] = []
+    private(set) var started = 0
+    private(set) var interrupted = false
+    private(set) var killed = false
+    private var failed: Set<Int> = []
+    private var startFailed = false
+    private var wasCancelled = false
+    /// What the engine did wrong; empty if nothing.
+    private(set) var faults: [String] = []
+
+    init(_ graph: RandomGraph, cache: CheckedCache, _ random: inout SeededGenerator) {
+        self.graph = graph
+        self.cache = cache
+        let plan = graph.plan
+        var works = [Work?](repeating: nil, count: plan.actions.count)
+        for (node, work) in Work.all(of: graph).enumerated() where works[graph.places[node]] == nil {
+            works[graph.places[node]] = work
+        }
+        self.works = works.compactMap { $0 }
+        func chance(_ n: Int) -> Bool { Int.random(in: 0..<n, using: &random) == 0 }
+        limits = Resources(
+            cpu: .random(in: 1...4, using: &random), memory: .random(in: 50...100, using: &random), network: 1)
+        keepGoing = chance(2)
+        forced = chance(6) ? [Int.random(in: plan.actions.indices, using: &random)] : []
+        wanted = chance(3) ? plan.actions.indices.filter { _ in chance(4) } : Array(plan.actions.indices)
+        interruptAt = chance(5) ? .random(in: 0...20, using: &random) : nil
+        killAt = chance(5) ? .random(in: 0...20, using: &random) : nil
+        cache.killAt = chance(8) ? .random(in: 0...10, using: &random) : nil
+        failing = chance(2) ? random.next() : 0
+        brokenStart = chance(8) ? random.next() : 0
+        let durations = plan.actions.map { _ in Double.random(in: 0...10, using: &random) }
+        priority = CheckedBuild.priorities(plan, durations)
+        self.durations = durations
+        states = plan.actions.map { _ in .unwanted }
+        self.random = SeededGenerator(state: random.next())
+        for text in graph.objects { _ = cache.store.put(Array(text.utf8)) }
+    }
+
+    private let durations: [Double]
+
+    private static func priorities(_ plan: Plan, _ durations: [Double]) -> [Double] {
+        var longest = durations
+        for i in plan.actions.indices.reversed() {
+            for dependency in plan.actions[i].dependencies {
+                longest[dependency] = max(longest[dependency], durations[dependency] + longest[i])
+            }
+        }
+        return longest
+    }
+
+    private func check(_ holds: Bool, _ message: @autoclosure () -> String) {
+        if !holds, faults.count < 5 { faults.append(message()) }
+    }
+
+    /// Whether the same work fails in this build.
+    private func fails(_ work: Work) -> Bool { hash(work, failing) }
+
+    private func hash(_ work: Work, _ salt: UInt64) -> Bool {
+        guard salt != 0 else { return false }
+        var hash = salt
+        for byte in "\(work.words)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return (hash >> 20) % 8 == 0
+    }
+
+    private var stopping: Bool { interrupted || (!failed.isEmpty && !keepGoing) }
+
+    // MARK: Running
+
+    func run() throws {
+        let engine = Engine(
+            plan: graph.plan, cache: cache, objects: cache.store, runner: self, observer: self, limits: limits,
+            keepGoing: keepGoing, forced: forced, durations: { self.durations[$0] })
+        for i in graph.plan.closure(of: wanted) { states[i] = .want }
+        do {
+            try engine.run(wanted: wanted)
+        } catch is Killed {
+            killed = true
+            check(wasCancelled, "the build ended with children left alone")
+            return
+        }
+        check(running.isEmpty, "the build ended while something ran")
+        try finalCheck(engine)
+    }
+
+    private func clamped(_ i: Int) -> Resources {
+        let need = graph.plan.actions[i].resources
+        return Resources(
+            cpu: min(need.cpu, limits.cpu), memory: min(need.memory, limits.memory),
+            network: min(need.network, limits.network))
+    }
+
+    private func fits(_ i: Int) -> Bool {
+        let all = (running.map(\.index) + [i]).map(clamped)
+        return all.count == 1
+            || (all.reduce(0) { $0 + $1.cpu } <= limits.cpu && all.reduce(0) { $0 + $1.memory } <= limits.memory
+                && all.reduce(0) { $0 + $1.network } <= limits.network)
+    }
+
+    /// What waits for nothing but resources.
+    private func startable() -> [Int] {
+        states.indices.filter { i in
+            states[i] == .queued && !running.contains { works[$0.index] == works[i] } && fits(i)
+        }
+    }
+
+    func start(_ index: Int, _ request: ActionRequest) throws {
+        let name = request.action.name
+        check(!stopping, "\(name) starts though the build stops")
+        check(fits(index), "\(name) starts beyond the limits")
+        check(!running.contains { works[$0.index] == works[index] }, "\(name) runs twice at once")
+        check(forced.contains(index) || !cache.holds(works[index]), "\(name) runs though its result is there")
+        let better = startable().filter { priority[$0] > priority[index] && works[$0] != works[index] }
+        check(better.isEmpty || startFailed, "\(name) starts before \(better), which are on longer paths")
+        for dependency in request.action.dependencies {
+            check(states[dependency].isDone, "\(name) starts before n\(dependency), which it needs")
+        }
+        check(try Work(request, store: cache.store) == works[index], "\(name) is told something wrong")
+        if hash(works[index], brokenStart) {
+            failed.insert(index)
+            startFailed = true
+            throw ForgeError(.io, "\(name) can't be started")
+        }
+        running.append((index, request))
+        started += 1
+    }
+
+    func next() throws -> RunnerEvent {
+        check(!running.isEmpty, "waits though nothing runs")
+        if !stopping, !startFailed {
+            check(startable().isEmpty, "\(startable()) could run")
+        }
+        startFailed = false
+        guard faults.isEmpty, killAt != 0 else { throw Killed() }
+        killAt = killAt.map { $0 - 1 }
+        if interruptAt == 0 {
+            interruptAt = nil
+            interrupted = true
+            return .interrupted
+        }
+        interruptAt = interruptAt.map { $0 - 1 }
+        let at = Int.random(in: running.indices, using: &random)
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0: return .tick
+        case 1: return .progress(running[at].index, ActionProgress(done: 1))
+        default: return try finish(running.remove(at: at))
+        }
+    }
+
+    private func finish(_ ended: (index: Int, request: ActionRequest)) throws -> RunnerEvent {
+        let work = try Work(ended.request, store: cache.store)
+        if fails(work) {
+            failed.insert(ended.index)
+            return .finished(ended.index, .failure(ForgeError(.stageFailed, "\(ended.request.action.name) fails")))
+        }
+        cache.ending = works[ended.index]
+        let outputs = zip(RandomGraph.outputs, work.outputs).map { name, text in
+            ActionResult.Output(name: name, kind: .file, digest: cache.store.put(Array(text.utf8)))
+        }
+        return .finished(ended.index, .success(ActionResult(outputs: outputs)))
+    }
+
+    func cancelAll() {
+        wasCancelled = true
+        running = []
+    }
+
+    // MARK: Watching
+
+    private func rank(_ state: ActionState) -> Int {
+        let order: [ActionState] = [.unwanted, .want, .ready, .queued, .running]
+        return order.firstIndex(of: state) ?? order.count
+    }
+
+    func changed(_ index: Int, to state: ActionState, engine: Engine) {
+        let name = graph.plan.actions[index].name
+        check(rank(state) > rank(states[index]), "\(name) goes from \(states[index]) to \(state)")
+        check(states[index] != .unwanted, "\(name), which nobody wants, goes to \(state)")
+        switch state {
+        case .ready: if !forced.contains(index), cache.holds(works[index]) { expectsHit.insert(index) }
+        case .queued: check(!expectsHit.contains(index), "\(name) is in the cache and not taken from it")
+        case .hit:
+            let same = states.indices.contains { states[$0] == .ran && works[$0] == works[index] }
+            check(expectsHit.contains(index) || same, "\(name) is taken from a cache that lacks it")
+        default: break
+        }
+        states[index] = state
+    }
+
+    func progress(_ index: Int, _ progress: ActionProgress, engine: Engine) {}
+    func tick(engine: Engine) {}
+
+    /// What holds of every build that was not killed.
+    private func finalCheck(_ engine: Engine) throws {
+        let needed = Set(graph.plan.closure(of: wanted))
+        for (i, action) in graph.plan.actions.enumerated() {
+            let state = engine.states[i]
+            check(state == states[i] || !needed.contains(i), "\(action.name) is \(state), but said \(states[i])")
+            guard needed.contains(i) else {
+                check(state == .unwanted, "\(action.name) is \(state), but nobody wants it")
+                continue
+            }
+            check(rank(state) == 5, "\(action.name) ends as \(state)")
+            if !action.dependencies.allSatisfy({ engine.states[$0].isDone }) {
+                check(state == .skipped, "\(action.name) is \(state), but lacks an input")
+            } else if !stopping {
+                let broken = hash(works[i], brokenStart)
+                if state == .failed { check(fails(works[i]) || broken, "\(action.name) failed for no reason") }
+                if state == .ran { check(!fails(works[i]) && !broken, "\(action.name) ran, but fails") }
+                check(state != .skipped, "\(action.name) is skipped for no reason")
+            }
+            check((engine.errors[i] != nil) == (state == .failed), "\(action.name) is \(state), error \(engine.errors)")
+        }
+        // By node, not by action: that two nodes are one action is the plan's claim.
+        for (node, work) in Work.all(of: graph).enumerated() {
+            guard let result = engine.results[graph.places[node]] else { continue }
+            let texts = try result.outputs.map { String(decoding: try cache.store.read($0.digest), as: UTF8.self) }
+            check(texts == work.outputs, "n\(node) gives \(texts), not \(work.outputs)")
+        }
+    }
+}
