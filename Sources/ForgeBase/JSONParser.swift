@@ -153,23 +153,56 @@ extension JSON {
         }
 
         mutating func fourDigits() throws(ForgeError) -> UInt32 {
-            guard at + 4 <= bytes.count,
-                let code = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
-            else { throw fault("expected four hexadecimal digits") }
-            at += 4
+            var code: UInt32 = 0
+            for _ in 0..<4 {
+                // `UInt32(_:radix:)` would take a sign.
+                guard at < bytes.count, let digit = Character(Unicode.Scalar(bytes[at])).hexDigitValue else {
+                    throw fault("expected four hexadecimal digits")
+                }
+                code = code << 4 | UInt32(digit)
+                at += 1
+            }
             return code
         }
 
+        /// A number as the standard writes it; Swift's own readers take more (`01`, `+1`, `1.`, `.5`, `1e999`).
         mutating func number() throws(ForgeError) -> JSON {
             let start = at
-            while at < bytes.count, "+-.0123456789eE".utf8.contains(bytes[at]) { at += 1 }
+            skip("-")
+            let digits = skipDigits()
+            let leading = digits > 1 && bytes[at - digits] == UInt8(ascii: "0")
+            var isWhole = true
+            var isNumber = digits > 0 && !leading
+            if skip(".") {
+                isWhole = false
+                isNumber = skipDigits() > 0 && isNumber
+            }
+            if skip("e") || skip("E") {
+                isWhole = false
+                if !skip("+") { skip("-") }
+                isNumber = skipDigits() > 0 && isNumber
+            }
             let text = String(decoding: bytes[start..<at], as: UTF8.self)
-            if let value = Int64(text), !text.hasPrefix("+") { return .int(value) }
-            guard text.first?.isNumber == true || text.first == "-", let value = Double(text) else {
+            if isNumber, isWhole, let value = Int64(text) { return .int(value) }
+            guard isNumber, let value = Double(text), value.isFinite else {
                 at = start
                 throw fault("expected a value")
             }
             return .double(value)
+        }
+
+        @discardableResult
+        private mutating func skip(_ character: Unicode.Scalar) -> Bool {
+            guard at < bytes.count, bytes[at] == UInt8(ascii: character) else { return false }
+            at += 1
+            return true
+        }
+
+        /// How many digits there were.
+        private mutating func skipDigits() -> Int {
+            let start = at
+            while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
+            return at - start
         }
     }
 }

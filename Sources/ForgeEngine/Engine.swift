@@ -101,7 +101,9 @@ package final class Engine {
     private var dependents: [[Int]]
     private var ready: [Int] = []
     private var queue = ReadyQueue()
-    private var runningByKey: [Digest: Int] = [:]
+    private var running: Set<Int> = []
+    /// The one of several equal actions that is queued or runs for all of them.
+    private var leaders: [Digest: Int] = [:]
     private var attached: [Int: [Int]] = [:]
     private var requests: [Int: ActionRequest] = [:]
     private var used = Resources(cpu: 0)
@@ -151,7 +153,7 @@ package final class Engine {
             while true {
                 try settle()
                 try startQueued()
-                if runningByKey.isEmpty { break }
+                if running.isEmpty { break }
                 try handle(runner.next())
             }
         } catch {
@@ -179,10 +181,11 @@ package final class Engine {
             keys[i] = request.key
             if !forced.contains(i), let result = try cache.lookup(request.key.digest) {
                 finish(i, as: .hit, result)
-            } else if let same = runningByKey[request.key.digest] {
+            } else if let same = leaders[request.key.digest] {
                 attached[same, default: []].append(i)
                 move(i, to: .queued)
             } else {
+                leaders[request.key.digest] = i
                 requests[i] = request
                 queue.push(i, need: clamped(request.action.resources), priority: priority[i])
                 move(i, to: .queued)
@@ -219,15 +222,11 @@ package final class Engine {
     }
 
     private func startQueued() throws {
-        guard !stopping else { return }
-        while let i = queue.pop(passingOver: limits.cpu, fits: { runningByKey.isEmpty || fits($0) }) {
-            guard let request = requests[i], states[i] == .queued else { continue }
-            if let same = runningByKey[request.key.digest] {
-                attached[same, default: []].append(i)
-                continue
-            }
+        // Asked each time: an action that can't be started has failed.
+        while !stopping, let i = queue.pop(passingOver: limits.cpu, fits: { running.isEmpty || fits($0) }) {
+            guard let request = requests[i] else { continue }
             used = sum(used, clamped(request.action.resources), sign: 1)
-            runningByKey[request.key.digest] = i
+            running.insert(i)
             move(i, to: .running)
             do {
                 try runner.start(i, request)
@@ -261,8 +260,8 @@ package final class Engine {
         case .interrupted:
             interrupted = true
             runner.cancelAll()
-            for i in runningByKey.values.sorted() { move(i, to: .skipped) }
-            runningByKey = [:]
+            for i in running.sorted() { move(i, to: .skipped) }
+            running = []
             queue.removeAll()
         case .finished(let i, let result):
             if case .success(let value) = result, let key = keys[i] { try cache.commit(key.digest, value) }
@@ -274,7 +273,8 @@ package final class Engine {
     private func conclude(_ i: Int, _ result: Result<ActionResult, ForgeError>) {
         guard let request = requests.removeValue(forKey: i) else { return }
         used = sum(used, clamped(request.action.resources), sign: -1)
-        runningByKey[request.key.digest] = nil
+        running.remove(i)
+        leaders[request.key.digest] = nil
         let same = attached.removeValue(forKey: i) ?? []
         switch result {
         case .success(let value):

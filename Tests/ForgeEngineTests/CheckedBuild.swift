@@ -45,17 +45,22 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     let wanted: [Int]
     /// What each action of the plan does.
     private let works: [Work]
+    /// The first action that does the same as each.
+    private let kinds: [Int]
     private let priority: [Double]
     private var random: SeededGenerator
 
     /// Rounds of `next` until ctrl-C, or until the process is killed.
     private var interruptAt: Int?
     private var killAt: Int?
-    private let failing: UInt64
-    private let brokenStart: UInt64
+    /// Kinds of work that fail in this build, and that can't be started.
+    private let failing: Set<Int>
+    private let brokenStart: Set<Int>
 
     private var states: [ActionState]
     private var expectsHit: Set<Int> = []
+    /// Those that were queued while no equal one was: they run for all.
+    private var leaders: Set<Int> = []
     private var running: [(index: Int, request: ActionRequest)] = []
     private(set) var started = 0
     private(set) var interrupted = false
@@ -75,6 +80,9 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             works[graph.places[node]] = work
         }
         self.works = works.compactMap { $0 }
+        var first: [Work: Int] = [:]
+        for (i, work) in self.works.enumerated() where first[work] == nil { first[work] = i }
+        kinds = self.works.map { first[$0] ?? -1 }
         func chance(_ n: Int) -> Bool { Int.random(in: 0..<n, using: &random) == 0 }
         limits = Resources(
             cpu: .random(in: 1...4, using: &random), memory: .random(in: 50...100, using: &random), network: 1)
@@ -84,8 +92,8 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         interruptAt = chance(5) ? .random(in: 0...20, using: &random) : nil
         killAt = chance(5) ? .random(in: 0...20, using: &random) : nil
         cache.killAt = chance(8) ? .random(in: 0...10, using: &random) : nil
-        failing = chance(2) ? random.next() : 0
-        brokenStart = chance(8) ? random.next() : 0
+        failing = chance(2) ? Set(kinds.filter { _ in chance(8) }) : []
+        brokenStart = chance(8) ? Set(kinds.filter { _ in chance(8) }) : []
         let durations = plan.actions.map { _ in Double.random(in: 0...10, using: &random) }
         priority = CheckedBuild.priorities(plan, durations)
         self.durations = durations
@@ -108,16 +116,6 @@ final class CheckedBuild: ActionRunner, EngineObserver {
 
     private func check(_ holds: Bool, _ message: @autoclosure () -> String) {
         if !holds, faults.count < 5 { faults.append(message()) }
-    }
-
-    /// Whether the same work fails in this build.
-    private func fails(_ work: Work) -> Bool { hash(work, failing) }
-
-    private func hash(_ work: Work, _ salt: UInt64) -> Bool {
-        guard salt != 0 else { return false }
-        var hash = salt
-        for byte in "\(work.words)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return (hash >> 20) % 8 == 0
     }
 
     private var stopping: Bool { interrupted || (!failed.isEmpty && !keepGoing) }
@@ -148,16 +146,20 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     }
 
     private func fits(_ i: Int) -> Bool {
-        let all = (running.map(\.index) + [i]).map(clamped)
-        return all.count == 1
-            || (all.reduce(0) { $0 + $1.cpu } <= limits.cpu && all.reduce(0) { $0 + $1.memory } <= limits.memory
-                && all.reduce(0) { $0 + $1.network } <= limits.network)
+        var all = clamped(i)
+        for other in running {
+            let more = clamped(other.index)
+            all = Resources(
+                cpu: all.cpu + more.cpu, memory: all.memory + more.memory, network: all.network + more.network)
+        }
+        return running.isEmpty
+            || (all.cpu <= limits.cpu && all.memory <= limits.memory && all.network <= limits.network)
     }
 
     /// What waits for nothing but resources.
     private func startable() -> [Int] {
         states.indices.filter { i in
-            states[i] == .queued && !running.contains { works[$0.index] == works[i] } && fits(i)
+            states[i] == .queued && leaders.contains(i) && fits(i)
         }
     }
 
@@ -165,15 +167,19 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         let name = request.action.name
         check(!stopping, "\(name) starts though the build stops")
         check(fits(index), "\(name) starts beyond the limits")
-        check(!running.contains { works[$0.index] == works[index] }, "\(name) runs twice at once")
-        check(forced.contains(index) || !cache.holds(works[index]), "\(name) runs though its result is there")
-        let better = startable().filter { priority[$0] > priority[index] && works[$0] != works[index] }
+        check(!running.contains { kinds[$0.index] == kinds[index] }, "\(name) runs twice at once")
+        let hasRun = states.indices.contains { states[$0] == .ran && kinds[$0] == kinds[index] }
+        check(forced.contains(index) || !hasRun, "\(name) runs after an equal action")
+        // It runs for all equal ones, so it goes by the longest of their paths.
+        let equal = states.indices.filter { kinds[$0] == kinds[index] && (states[$0] == .queued || $0 == index) }
+        let longest = equal.map { priority[$0] }.max() ?? 0
+        let better = startable().filter { priority[$0] > longest && kinds[$0] != kinds[index] }
         check(better.isEmpty || startFailed, "\(name) starts before \(better), which are on longer paths")
         for dependency in request.action.dependencies {
             check(states[dependency].isDone, "\(name) starts before n\(dependency), which it needs")
         }
         check(try Work(request, store: cache.store) == works[index], "\(name) is told something wrong")
-        if hash(works[index], brokenStart) {
+        if brokenStart.contains(kinds[index]) {
             failed.insert(index)
             startFailed = true
             throw ForgeError(.io, "\(name) can't be started")
@@ -205,12 +211,12 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     }
 
     private func finish(_ ended: (index: Int, request: ActionRequest)) throws -> RunnerEvent {
-        let work = try Work(ended.request, store: cache.store)
-        if fails(work) {
+        let work = works[ended.index]
+        if failing.contains(kinds[ended.index]) {
             failed.insert(ended.index)
             return .finished(ended.index, .failure(ForgeError(.stageFailed, "\(ended.request.action.name) fails")))
         }
-        cache.ending = works[ended.index]
+        cache.ending = work
         let outputs = zip(RandomGraph.outputs, work.outputs).map { name, text in
             ActionResult.Output(name: name, kind: .file, digest: cache.store.put(Array(text.utf8)))
         }
@@ -235,9 +241,14 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         check(states[index] != .unwanted, "\(name), which nobody wants, goes to \(state)")
         switch state {
         case .ready: if !forced.contains(index), cache.holds(works[index]) { expectsHit.insert(index) }
-        case .queued: check(!expectsHit.contains(index), "\(name) is in the cache and not taken from it")
+        case .queued:
+            check(!expectsHit.contains(index), "\(name) is in the cache and not taken from it")
+            let waits = states.indices.contains {
+                kinds[$0] == kinds[index] && [.queued, .running].contains(states[$0])
+            }
+            if !waits { leaders.insert(index) }
         case .hit:
-            let same = states.indices.contains { states[$0] == .ran && works[$0] == works[index] }
+            let same = states.indices.contains { states[$0] == .ran && kinds[$0] == kinds[index] }
             check(expectsHit.contains(index) || same, "\(name) is taken from a cache that lacks it")
         default: break
         }
@@ -261,9 +272,9 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             if !action.dependencies.allSatisfy({ engine.states[$0].isDone }) {
                 check(state == .skipped, "\(action.name) is \(state), but lacks an input")
             } else if !stopping {
-                let broken = hash(works[i], brokenStart)
-                if state == .failed { check(fails(works[i]) || broken, "\(action.name) failed for no reason") }
-                if state == .ran { check(!fails(works[i]) && !broken, "\(action.name) ran, but fails") }
+                let fails = failing.contains(kinds[i]) || brokenStart.contains(kinds[i])
+                if state == .failed { check(fails, "\(action.name) failed for no reason") }
+                if state == .ran { check(!fails, "\(action.name) ran, but fails") }
                 check(state != .skipped, "\(action.name) is skipped for no reason")
             }
             check((engine.errors[i] != nil) == (state == .failed), "\(action.name) is \(state), error \(engine.errors)")

@@ -12,8 +12,10 @@ struct RowBench {
     final class Shared: Sendable {
         let lock: Mutex<RowBench>
 
-        init() throws { let bench = try RowBench()
-            lock = Mutex(bench) }
+        init() throws {
+            let bench = try RowBench()
+            lock = Mutex(bench)
+        }
     }
 
     /// Where files are in memory, if there is such a place: a disk would be most of the time.

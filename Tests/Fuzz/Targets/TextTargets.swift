@@ -91,7 +91,9 @@ func fuzzRecipe(_ input: [UInt8]) throws {
         try require(stage.options.canonical.description == stage.options.description, "options are not canonical")
         done.insert(stage.id)
     }
-    for artifact in recipe.artifacts { try require(done.contains(artifact.source.stage), "\(artifact.path) has no stage") }
+    for artifact in recipe.artifacts {
+        try require(done.contains(artifact.source.stage), "\(artifact.path) has no stage")
+    }
     guard let again = try read() else { throw Breach("taken, then refused") }
     try require(again.stages.map(\.id) == recipe.stages.map(\.id), "two orders")
     try require(again.stages.map(\.options) == recipe.stages.map(\.options), "two sets of options")
