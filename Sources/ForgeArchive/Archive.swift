@@ -13,12 +13,29 @@ package enum Archive {
         package var bytes: Int64
         /// Bytes of one name or link target.
         package var nameBytes: Int
+        /// Bytes of all names, link targets and attributes together, of parents that the archive does not name too: what
+        /// is kept in memory, and packs a thousandfold.
+        package var headerBytes: Int
 
-        package init(entries: Int = 2_000_000, bytes: Int64 = 64 << 30, nameBytes: Int = 4095) {
+        package init(
+            entries: Int = 2_000_000, bytes: Int64 = 64 << 30, nameBytes: Int = 4095, headerBytes: Int = 256 << 20
+        ) {
             self.entries = entries
             self.bytes = bytes
             self.nameBytes = nameBytes
+            self.headerBytes = headerBytes
         }
+    }
+
+    /// The compressions that Debian uses, and no others: for some, libarchive would run a program that it finds in the
+    /// search path (`lrzip`, `grzip`, `lzop`), by nothing but the first bytes of a file from the network.
+    static func supportCompressions(_ reader: OpaquePointer) {
+        archive_read_support_filter_gzip(reader)
+        archive_read_support_filter_xz(reader)
+        archive_read_support_filter_lzma(reader)
+        archive_read_support_filter_bzip2(reader)
+        archive_read_support_filter_zstd(reader)
+        archive_read_support_filter_lz4(reader)
     }
 
     /// The error of an archive that can't be trusted: archive, entry, cause.
@@ -74,12 +91,7 @@ final class ArchiveReader {
         self.handle = handle
         self.name = name
         source = Source(descriptor: descriptor, offset: offset, count: count)
-        archive_read_support_filter_gzip(handle)
-        archive_read_support_filter_xz(handle)
-        archive_read_support_filter_lzma(handle)
-        archive_read_support_filter_bzip2(handle)
-        archive_read_support_filter_zstd(handle)
-        archive_read_support_filter_lz4(handle)
+        Archive.supportCompressions(handle)
         archive_read_support_format_tar(handle)
         archive_read_support_format_empty(handle)
         // Names are bytes: never converted to or from the locale of whoever runs forge.

@@ -58,6 +58,7 @@ package struct DebArchive: Sendable {
             descriptor: raw, offset: data.offset, count: data.size, archive: "\(name) (\(data.name))", limits: limits,
             into: store)
         guard case .file(let digest)? = meta.tree["control"]?.kind else { throw Archive.fault(name, "no control file") }
+        guard digest.size <= 1 << 20 else { throw Archive.fault(name, "a control file of \(digest.size) bytes") }
         control = try store.read(digest)
         controlFiles = meta.tree.entries.compactMap { entry in
             guard case .file(let digest) = entry.kind, entry.path != "control" else { return nil }

@@ -13,7 +13,7 @@ extension Archive {
         if bytes.isEmpty { return [] }
         guard let reader = archive_read_new() else { throw ForgeError(.bug, "libarchive has no memory") }
         defer { archive_read_free(reader) }
-        archive_read_support_filter_all(reader)
+        Archive.supportCompressions(reader)
         archive_read_support_format_raw(reader)
         let result: Result<[UInt8], ForgeError> = bytes.withUnsafeBytes { buffer in
             do throws(ForgeError) {

@@ -38,7 +38,10 @@ private struct TarReading {
     private var entries: [ByteString: TreeEntry] = [:]
     /// Paths that have an entry below them.
     private var parents: Set<ByteString> = []
+    /// Paths of directories that only names below them tell of.
+    private var implied: Set<ByteString> = []
     private var bytes: Int64 = 0
+    private var headerBytes = 0
 
     init(archive: String, limits: Archive.Limits, store: any ObjectStore) {
         self.archive = archive
@@ -54,11 +57,15 @@ private struct TarReading {
             throw fault(path, "the name occurs twice")
         }
         try checkParents(of: path)
+        try count(path, path.bytes.count)
+        try addParents(of: path)
         let kind = try kind(of: entry, path: path, reader: reader)
         guard kind == .directory || !parents.contains(path) else {
             throw fault(path, "no directory, but the archive has entries below it")
         }
         let xattrs = attributes(of: entry)
+        if case .symlink(let target) = kind { try count(path, target.bytes.count) }
+        try count(path, xattrs.reduce(0) { $0 + $1.name.bytes.count + $1.value.count })
         let mode = UInt32(archive_entry_mode(entry)) & 0o7777
         guard let uid = id(archive_entry_uid(entry)), let gid = id(archive_entry_gid(entry)) else {
             throw fault(path, "its owner is no number below 2^32 - 1")
@@ -72,13 +79,7 @@ private struct TarReading {
     func tree() throws -> Tree {
         var all = entries
         if all[""] == nil { all[""] = TreeEntry("", .directory, mode: 0o755) }
-        for path in entries.keys {
-            var parent = path.parent
-            while all[parent] == nil {
-                all[parent] = TreeEntry(parent, .directory, mode: 0o755)
-                parent = parent.parent
-            }
-        }
+        for path in implied where all[path] == nil { all[path] = TreeEntry(path, .directory, mode: 0o755) }
         do throws(ForgeError) { return try Tree(all.values) } catch { throw fault(nil, error.message) }
     }
 
@@ -114,6 +115,22 @@ private struct TarReading {
                 return
             }
             parent = parent.parent
+        }
+    }
+
+    /// Notes the parents that the archive has not named yet. One name can have two thousand.
+    private mutating func addParents(of path: ByteString) throws {
+        var parent = path.parent
+        while !parent.bytes.isEmpty, entries[parent] == nil, implied.insert(parent).inserted {
+            try count(path, parent.bytes.count)
+            parent = parent.parent
+        }
+    }
+
+    private mutating func count(_ path: ByteString, _ more: Int) throws {
+        headerBytes += more
+        guard headerBytes <= limits.headerBytes else {
+            throw fault(path, "names and attributes of more than \(limits.headerBytes) bytes")
         }
     }
 

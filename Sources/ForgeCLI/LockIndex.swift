@@ -12,7 +12,7 @@ struct LockIndex {
     /// The index of a lock that was read before; nil if it was not, or if an object is gone.
     init?(of lock: [UInt8], in store: Store) throws {
         guard let known = try store.memo(LockIndex.memo, Digest.of(lock).hash),
-            let rows = try JSON(parsing: known, file: "lock index").array
+            let rows = (try? JSON(parsing: known, file: "lock index"))?.array
         else { return nil }
         for row in rows {
             guard let key = row["key"]?.string, let digest = row["digest"]?.string.flatMap({ Digest($0) }),

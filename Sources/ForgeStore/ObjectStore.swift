@@ -161,6 +161,15 @@ enum StoreFault {
         ForgeError(.io, "object \(digest) is missing from \(place)", remedy: repair)
     }
 
+    /// JSON of a row. What a database holds is no mistake of the user's.
+    static func json(_ text: String, _ row: String) throws(ForgeError) -> JSON {
+        do throws(ForgeError) {
+            return try JSON(parsing: text, file: row)
+        } catch {
+            throw ForgeError(.io, "\(row) is damaged", details: [error.message], remedy: repair)
+        }
+    }
+
     static func damaged(_ digest: Digest, _ place: String, _ why: String) -> ForgeError {
         ForgeError(.io, "object \(digest) is damaged in \(place): \(why)", remedy: repair)
     }

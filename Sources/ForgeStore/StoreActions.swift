@@ -16,7 +16,7 @@ extension Store {
             return found
         }
         guard let found else { return nil }
-        let json = try JSON(parsing: found.text, file: "\(database.path): result of action \(key.hex)")
+        let json = try StoreFault.json(found.text, "\(database.path): the result of action \(key.hex)")
         guard let result = ActionResult(json: json) else {
             throw ForgeError(
                 .io, "\(database.path): the result of action \(key.hex) is damaged", remedy: StoreFault.repair)

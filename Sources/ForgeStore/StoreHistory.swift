@@ -119,7 +119,7 @@ extension Store {
                 var record = BuildRecord(
                     recipe: row.text(1), cell: row.text(2), started: row.int(3), seconds: row.real(4),
                     outcome: row.text(5),
-                    details: try JSON(parsing: row.text(6), file: "\(database.path): build \(row.int(0))"))
+                    details: try StoreFault.json(row.text(6), "\(database.path): build \(row.int(0))"))
                 record.id = row.int(0)
                 records.append(record)
                 return true
@@ -182,7 +182,7 @@ extension Store {
     }
 
     private func parts(_ text: String) throws -> [KeyPart] {
-        let json = try JSON(parsing: text, file: "\(database.path): parts of a key")
+        let json = try StoreFault.json(text, "\(database.path): the parts of a key")
         return (json.array ?? []).compactMap { item in
             guard let pair = item.array, pair.count == 2, let name = pair[0].string, let value = pair[1].string
             else { return nil }

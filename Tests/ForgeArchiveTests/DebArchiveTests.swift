@@ -113,6 +113,30 @@ import Testing
         #expect(throws: ForgeError.self) { try shop.open(many, limits: limits) }
     }
 
+    @Test func fewBytesDoNotNameManyDirectories() throws {
+        // One name of four kilobytes has two thousand parents, and a thousand such names pack into nothing.
+        let deep = String(repeating: "/d", count: 2000)
+        let entries = (0..<40).map { Workshop.directory("\($0)\(deep)") }
+        let file = try shop.package(dataTar: Workshop.tar(entries))
+        var limits = Archive.Limits()
+        limits.headerBytes = 100 << 20
+        let error = try #require(throws: ForgeError.self) { try shop.open(file, limits: limits) }
+        #expect(error.message.contains("names and attributes of more than"), "\(error)")
+        let one = try shop.package(dataTar: Workshop.tar([entries[0]]), name: "one")
+        #expect(try shop.open(one, limits: limits).tree.entries.count == 2002)
+    }
+
+    @Test func noProgramUnpacksWhatComesFromTheNetwork() throws {
+        // The first bytes of lrzip, grzip and lzop: libarchive would run `lrzip -d`, whatever that is on this host.
+        for magic: [UInt8] in [
+            Array("LRZI".utf8) + [0, 6], Array("GRZipII".utf8) + [0, 2, 4, 0x3a, 0x29],
+            [0x89, 0x4c, 0x5a, 0x4f, 0, 0x0d, 0x0a, 0x1a, 0x0a],
+        ] {
+            let bytes = magic + [UInt8](repeating: 0, count: 64)
+            #expect(try Archive.decompress(bytes, limit: 1000) == bytes, "taken as plain bytes")
+        }
+    }
+
     @Test func everyCutIsNoticed() throws {
         let file = try shop.package("whole", "seq 1 20000 > \"$1/numbers\"")
         let bytes = try Files.read(file)

@@ -83,6 +83,20 @@ import Testing
         #expect(error?.description == message)
     }
 
+    /// What Swift's own number readers take and the standard does not; found by `ci/fuzz`.
+    @Test(arguments: [
+        "01", "-01", "+1", "1.", ".5", "-", "1e", "1e+", "1e999", "0x1", "nan", "\"\\u+123\"", "\"\\u12\"",
+    ])
+    func whatIsNoJSONIsRefused(text: String) {
+        #expect(throws: ForgeError.self) { try JSON(parsing: text, file: "test") }
+    }
+
+    @Test(arguments: ["0", "-0", "0.5", "-1.25e-3", "1E5", "1e+2", "-9223372036854775808"])
+    func numbersOfTheStandardAreRead(text: String) throws {
+        let value = try JSON(parsing: text, file: "test")
+        #expect(try JSON(parsing: value.description, file: "test") == value)
+    }
+
     @Test func surrogatePairsAreOneCharacter() throws {
         #expect(try JSON(parsing: "\"\\ud83d\\ude00\"", file: "test").string == "😀")
     }

@@ -61,6 +61,8 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     private var expectsHit: Set<Int> = []
     /// Those that were queued while no equal one was: they run for all.
     private var leaders: Set<Int> = []
+    /// The most urgent action when it last did not fit, and how many others have started since.
+    private var passedOver = (index: -1, times: 0)
     private var running: [(index: Int, request: ActionRequest)] = []
     private(set) var started = 0
     private(set) var interrupted = false
@@ -163,6 +165,11 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         }
     }
 
+    /// Of what waits for resources, the one on the longest path.
+    private func mostUrgent() -> Int? {
+        states.indices.filter { states[$0] == .queued && leaders.contains($0) }.max { priority[$0] < priority[$1] }
+    }
+
     func start(_ index: Int, _ request: ActionRequest) throws {
         let name = request.action.name
         check(!stopping, "\(name) starts though the build stops")
@@ -170,11 +177,12 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         check(!running.contains { kinds[$0.index] == kinds[index] }, "\(name) runs twice at once")
         let hasRun = states.indices.contains { states[$0] == .ran && kinds[$0] == kinds[index] }
         check(forced.contains(index) || !hasRun, "\(name) runs after an equal action")
-        // It runs for all equal ones, so it goes by the longest of their paths.
-        let equal = states.indices.filter { kinds[$0] == kinds[index] && (states[$0] == .queued || $0 == index) }
-        let longest = equal.map { priority[$0] }.max() ?? 0
-        let better = startable().filter { priority[$0] > longest && kinds[$0] != kinds[index] }
+        let better = startable().filter { priority[$0] > priority[index] && $0 != index }
         check(better.isEmpty || startFailed, "\(name) starts before \(better), which are on longer paths")
+        if let urgent = mostUrgent(), priority[urgent] > priority[index] {
+            passedOver = urgent == passedOver.index ? (urgent, passedOver.times + 1) : (urgent, 1)
+            check(passedOver.times <= limits.cpu || startFailed, "\(name) starts while \(urgent) waits for too long")
+        }
         for dependency in request.action.dependencies {
             check(states[dependency].isDone, "\(name) starts before n\(dependency), which it needs")
         }
@@ -191,7 +199,10 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     func next() throws -> RunnerEvent {
         check(!running.isEmpty, "waits though nothing runs")
         if !stopping, !startFailed {
-            check(startable().isEmpty, "\(startable()) could run")
+            // Everything may wait with what is most urgent, once that was passed over so many times.
+            let urgent = mostUrgent()
+            if urgent != passedOver.index { passedOver = (urgent ?? -1, 0) }
+            check(startable().isEmpty || passedOver.times == limits.cpu, "\(startable()) could run")
         }
         startFailed = false
         guard faults.isEmpty, killAt != 0 else { throw Killed() }

@@ -10,7 +10,7 @@ import Testing
 /// lost objects, failures, interrupts and kills in between.
 @Suite struct RandomGraphTests {
     /// More for a long run: FORGE_GRAPHS=20000.
-    static let graphs = getenv("FORGE_GRAPHS").flatMap { Int(String(cString: $0)) } ?? 1000
+    static let graphs = getenv("FORGE_GRAPHS").flatMap { Int(String(cString: $0)) } ?? 500
 
     struct Count {
         var builds = 0
