@@ -130,6 +130,50 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
         #expect(runner.ran == ["kernel"])
     }
 
+    /// They may take different amounts, and the first may have to wait for its share.
+    @Test func equalActionsRunOnceWhateverTheyTake() throws {
+        var plan = Plan()
+        _ = plan.add(testAction("a", value: 1))
+        _ = plan.add(testAction("b", value: 8))
+        for i in 0..<2 {
+            var action = testAction("c", value: 3, needs: [i], cpu: i == 0 ? 2 : 1)
+            action.inputs[0].label = ""
+            action.name = "c\(i)"
+            _ = plan.add(action)
+        }
+        _ = plan.add(testAction("after", value: 4, needs: [2]))
+        _ = plan.add(testAction("other", value: 5))
+        for seed in 0..<20 {
+            let store = MemoryStore()
+            let runner = FakeRunner(store: store, seed: UInt64(seed))
+            let engine = Engine(
+                plan: plan, cache: store, objects: store, runner: runner,
+                limits: Resources(cpu: 2, memory: 100, network: 2))
+            try engine.run(wanted: plan.actions.indices)
+            #expect(runner.ran.count { $0.hasPrefix("c") } == 1, "\(runner.ran)")
+        }
+    }
+
+    @Test func afterAFailedStartNothingStarts() throws {
+        var plan = Plan()
+        for i in 0..<4 { _ = plan.add(testAction("a\(i)", value: Int64(i))) }
+        let runner = FakeRunner(store: store)
+        runner.broken = ["a0"]
+        let engine = try build(plan, runner, cores: 4)
+        #expect(runner.ran.isEmpty)
+        #expect(engine.states == [.failed, .skipped, .skipped, .skipped])
+    }
+
+    @Test func nothingOutlivesABuildThatEndsByAnError() throws {
+        let cache = FullCache()
+        let runner = FakeRunner(store: store)
+        let plan = diamond()
+        let engine = Engine(
+            plan: plan, cache: cache, objects: store, runner: runner, limits: Resources(cpu: 2, memory: 100))
+        #expect(throws: ForgeError.self) { try engine.run(wanted: plan.actions.indices) }
+        #expect(runner.wasCancelled)
+    }
+
     @Test func anInterruptedBuildGoesOnNextTime() throws {
         let runner = FakeRunner(store: store)
         runner.interruptAfter = 2
@@ -161,4 +205,10 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
                 == [KeyChange(kind: .option, name: "value", before: "1", after: "2")])
         #expect(KeyChange.between(before.parts, same.parts).isEmpty)
     }
+}
+
+/// A cache on a full disk.
+private final class FullCache: ActionCache {
+    func lookup(_ key: Digest) throws -> ActionResult? { nil }
+    func commit(_ key: Digest, _ result: ActionResult) throws { throw ForgeError(.io, "no space left on device") }
 }

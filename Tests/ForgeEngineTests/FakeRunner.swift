@@ -23,6 +23,9 @@ final class FakeRunner: ActionRunner {
     private(set) var mostCores = 0
     /// Actions that fail.
     var failing: Set<String> = []
+    /// Actions that can't be started.
+    var broken: Set<String> = []
+    private(set) var wasCancelled = false
     /// Interrupts after so many actions have ended.
     var interruptAfter: Int?
     /// Chooses which running action ends next, so that orders vary.
@@ -36,6 +39,9 @@ final class FakeRunner: ActionRunner {
     }
 
     func start(_ index: Int, _ request: ActionRequest) throws {
+        guard !broken.contains(request.action.name) else {
+            throw ForgeError(.io, "\(request.action.name) can't be started")
+        }
         running.append((index, request))
         ran.append(request.action.name)
         mostCores = max(mostCores, running.reduce(0) { $0 + $1.request.action.resources.cpu })
@@ -56,7 +62,10 @@ final class FakeRunner: ActionRunner {
         return .finished(chosen.index, .success(ActionResult(outputs: [output])))
     }
 
-    func cancelAll() { running = [] }
+    func cancelAll() {
+        running = []
+        wasCancelled = true
+    }
 
     /// What every action of the tests does; many different inputs give the same output, as with comments and compilers.
     static func output(option: Int64, inputs: [String]) -> String {
