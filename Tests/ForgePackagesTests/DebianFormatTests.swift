@@ -89,6 +89,20 @@ import Testing
         #expect(other?.message == "not a package index: an entry without Package, Version or Architecture")
     }
 
+    /// Readers differ in what they make of these, libsolv and forge among them; found by `ci/fuzz`.
+    @Test(arguments: [
+        ("Package: a\nVersion: 1\nArchitecture: amd64\nPackage: b\n", 4, "a field appears twice"),
+        ("Package: a\nVersion: 1\nArchitecture: amd64\n\u{0}: b\n", 4, "a byte of zero"),
+        ("Package: a\n b\nVersion: 1\nArchitecture: amd64\n", 1, "a Package or Version that is no word"),
+        ("Package: \r\nVersion: 1\nArchitecture: amd64\n", 1, "a Package or Version that is no word"),
+    ])
+    func anIndexThatCanBeReadInTwoWaysIsRefused(_ text: String, _ line: Int, _ cause: String) {
+        var index = PackageIndex(architecture: "amd64")
+        let origin = IndexOrigin(archive: "a", suite: "s", codename: "s", component: "main", pin: 500)
+        let error = failure { try index.add(Array(text.utf8), origin: origin, file: "s/Packages") }
+        #expect(error?.location?.line == line && error?.message == "not a package index: \(cause)", "\(text)")
+    }
+
     @Test func mutatedIndexesNeverCrash() throws {
         let text = Array(
             (0..<5).map { TinyArchive.package("p\($0)", "1.\($0)", ["Depends": "p1 (>= 1) | p2:any, p3"]) }.joined(

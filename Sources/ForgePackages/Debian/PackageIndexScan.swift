@@ -23,6 +23,10 @@ extension PackageIndex {
     /// Reads every stanza of the text that was added last.
     mutating func scan(_ bytes: UnsafeBufferPointer<UInt8>, file: String) throws(ForgeError) {
         guard let base = bytes.baseAddress else { return }
+        // C libraries read the same text, and would stop there.
+        if let zero = memchr(base, 0, bytes.count) {
+            throw fault(bytes, UnsafeRawPointer(zero) - UnsafeRawPointer(base), file, "a byte of zero")
+        }
         var fields = Fields()
         var at = 0
         var start = 0
@@ -51,6 +55,8 @@ extension PackageIndex {
                 if let last {
                     var value = colon + 1
                     while value < end, bytes[value] == 0x20 || bytes[value] == 0x09 { value += 1 }
+                    // Readers differ in which of two they take.
+                    guard fields[last].lowerBound == 0 else { throw fault(bytes, at, file, "a field appears twice") }
                     fields[last] = value..<end
                 }
             }
@@ -103,8 +109,14 @@ extension PackageIndex {
         let isAll = PackageIndex.equals(bytes, architecture, "all")
         guard isAll || PackageIndex.equals(bytes, architecture, self.architecture) else { return }
         let source = Int32(texts.count - 1)
-        let name = intern(UnsafeBufferPointer(rebasing: bytes[trimmed(bytes, fields[.package])]))
+        let nameRange = trimmed(bytes, fields[.package])
         let versionRange = trimmed(bytes, fields[.version])
+        for range in [nameRange, versionRange] {
+            guard !range.isEmpty, bytes[range].allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else {
+                throw fault(bytes, range.lowerBound, file, "a Package or Version that is no word")
+            }
+        }
+        let name = intern(UnsafeBufferPointer(rebasing: bytes[nameRange]))
         if let known = known(name, bytes, versionRange, hash: fields[.hash]) {
             addOrigin(source, to: known)
             return
