@@ -26,6 +26,8 @@ struct RandomGraph {
     private(set) var plan = Plan()
 
     init(_ random: inout SeededGenerator) {
+        // In half of the graphs all want the same of the machine, so that one queue holds many.
+        let share = Bool.random(using: &random) ? Resources(cpu: 1) : nil
         for i in 0..<Int.random(in: 1...24, using: &random) {
             let node = Node(
                 stage: .random(in: 0...1, using: &random), folder: 0, option: .random(in: 0...2, using: &random),
@@ -35,7 +37,7 @@ struct RandomGraph {
                 inputs: RandomGraph.inputs(below: i, &random),
                 buildRoot: i > 0 && Int.random(in: 0...3, using: &random) == 0
                     ? (.random(in: 0..<i, using: &random), .random(in: 0...1, using: &random)) : nil,
-                resources: RandomGraph.resources(&random))
+                resources: share ?? RandomGraph.resources(&random))
             nodes.append(node)
         }
         makePlan()
