@@ -20,6 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+/* The sanitizer takes clone(2) for fork(2) and prepares the child for its own use of the memory, which here is still the
+   parent's. The C library's other name for the same function is left alone. */
+extern int __clone(int (*)(void *), void *, int, void *, ...);
+#define clone __clone
+#endif
+#endif
+
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
