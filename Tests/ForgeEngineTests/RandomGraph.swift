@@ -90,7 +90,7 @@ struct RandomGraph {
             inputs.append(PlannedInput(name: "file", label: "", source: .object(Digest.of(String(file)), .file)))
         }
         return PlannedAction(
-            name: "n\(i)", stage: String(node.stage), program: .script, stageFolder: "/nowhere",
+            name: "n\(i)", stage: String(node.stage), program: .script,
             stageDigest: Digest.of(String(node.folder)), options: .object([("option", .int(node.option))]),
             inputs: inputs, buildRoot: node.buildRoot.map(reference),
             locked: node.locked.map { Digest.of(String($0)) },

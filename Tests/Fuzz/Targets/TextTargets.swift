@@ -85,7 +85,7 @@ func fuzzRecipe(_ input: [UInt8]) throws {
     guard let recipe = try read() else { return }
     var done: Set<String> = []
     for stage in recipe.stages {
-        for source in stage.inputs.flatMap(\.sources) {
+        for case .output(let source) in stage.inputs.flatMap({ $0.sources.map(\.source) }) {
             try require(done.contains(source.stage), "\(stage.id) comes before \(source.stage), which it needs")
         }
         try require(stage.options.canonical.description == stage.options.description, "options are not canonical")
