@@ -97,23 +97,9 @@ private final class CompressedFile {
 
     /// Writes an object in pieces, whatever its size.
     func write(contentsOf digest: Digest, from store: any ObjectStore) throws {
-        guard digest.size > 1 << 20, let file = try store.path(of: digest) else {
-            return try write(store.read(digest, verify: true))
-        }
-        let input = try FileDescriptor(opening: file)
-        // What is published is made of this, so a damaged cache must not go unseen.
-        var hasher = SHA256()
-        while true {
-            let piece = try input.read(upTo: 1 << 18)
-            if piece.isEmpty { break }
-            hasher.update(piece)
-            try write(piece)
-        }
-        let got = hasher.finish()
-        guard got == digest else {
-            throw ForgeError(
-                .io, "object \(digest) is damaged in \(file)", details: ["it is \(got)"],
-                remedy: "run `forge cache repair`, which drops what is damaged, and build again")
+        try store.each(digest) { piece in
+            let done = archive_write_data(handle, piece.baseAddress, piece.count)
+            guard done == piece.count else { throw failed() }
         }
     }
 

@@ -49,6 +49,8 @@ package struct ForgeError: Error, Sendable, Equatable, CustomStringConvertible {
     package var details: [String]
     /// What to do next, one line.
     package var remedy: String?
+    /// The object of the cache that is missing or damaged, where that is the cause: whoever has made it can make it again.
+    package var object: Digest?
 
     package init(
         _ code: ExitCode, _ message: String, at location: SourceLocation? = nil, details: [String] = [],
@@ -80,6 +82,7 @@ package struct ForgeError: Error, Sendable, Equatable, CustomStringConvertible {
         }
         fields.append(("details", .array(details.map(JSON.string))))
         if let remedy { fields.append(("remedy", .string(remedy))) }
+        if let object { fields.append(("object", .string(object.description))) }
         return .object(fields)
     }
 
@@ -93,6 +96,7 @@ package struct ForgeError: Error, Sendable, Equatable, CustomStringConvertible {
         }
         details = (json["details"]?.array ?? []).compactMap(\.string)
         remedy = json["remedy"]?.string
+        object = json["object"]?.string.flatMap { Digest($0) }
     }
 }
 

@@ -31,6 +31,14 @@ struct Build {
     /// Runs the build.
     /// - Throws: what stops it before anything runs; a failed stage is in the outcome.
     func run() throws -> Outcome {
+        let signals = try Signals()
+        let outcome = try Healing(session: session).run { try attempt(signals) }
+        if outcome.count(.ran) > 0 { CacheLimits(session: session).apply() }
+        return outcome
+    }
+
+    /// - Throws: also if an artifact's object turns out to be damaged.
+    private func attempt(_ signals: Signals) throws -> Outcome {
         let start = session.seconds
         let store = try session.store()
         // Until everything is published, nothing that this build has seen in the cache may be collected.
@@ -43,7 +51,7 @@ struct Build {
         }
         let runner = HelperRunner(
             helper: try session.helper(), store: store, surroundings: try session.surroundings(),
-            signals: try Signals(), time: session.time)
+            signals: signals, time: session.time)
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
         let engine = Engine(

@@ -104,16 +104,29 @@ enum CommandCatalog {
             examples: [("forge test debian-node --firmware uefi", "the tests by UEFI only")]),
         CommandSyntax(
             name: "cache", summary: "Look after the cache",
+            discussion: """
+                stat: what is in it. verify: read every byte and name what is damaged; repair: drop that, so that the next \
+                build makes it again. gc: remove what nothing needs, and what was unused for longest where limits are set. \
+                pin RECIPE, unpin NAME, pins: keep the build of a recipe whatever the limits. export RECIPE FILE, import \
+                FILE: a build with everything it is made of as one file, for a host without a network. clear: remove all.
+                """,
             operands: [
-                OperandSyntax(
-                    name: "ACTION", kind: .choice(["stat", "verify", "repair", "gc", "clear"]), required: true)
+                OperandSyntax(name: "ACTION", kind: .choice(CacheCommand.actions), required: true),
+                OperandSyntax(name: "WORD", kind: .recipe, repeats: true),
             ],
             options: [
-                .value("max-size", "SIZE", "gc: keep at most this much, for example 20G"),
-                .value("min-free", "SIZE", "gc: free at least this much of the disk"),
-                .value("max-age", "DAYS", "gc: drop what was not used for so long"),
+                .value("max-size", "SIZE", "gc: keep at most this much, for example 20G (FORGE_CACHE_MAX_SIZE)"),
+                .value("min-free", "SIZE", "gc: free at least this much of the disk (FORGE_CACHE_MIN_FREE)"),
+                .value("max-age", "DAYS", "gc: drop what was not used for so long (FORGE_CACHE_MAX_AGE)"),
+                .value("name", "NAME", "pin: what to call the pin; default: the recipe and what is set"),
+                set,
             ],
-            examples: [("forge cache gc --max-size 20G", "drop the least recently used down to 20 GiB")]),
+            examples: [
+                ("forge cache gc --max-size 20G", "drop the least recently used down to 20 GiB"),
+                ("forge cache pin debian-node --name v1.4", "keep this build for good"),
+                ("forge cache export debian-node node.forge", "for a host without a network"),
+                ("forge cache import node.forge", "there, before `forge build --offline --locked debian-node`"),
+            ]),
         CommandSyntax(
             name: "schema", summary: "Print the JSON Schema of recipes or stages",
             operands: [OperandSyntax(name: "KIND", kind: .choice(["recipe", "stage", "reference"]))],

@@ -91,22 +91,8 @@ struct Publisher {
         let temporary = "\(target).new"
         try Files.remove(temporary)
         try store.export(digest, to: temporary, mode: 0o644)
-        try verify(temporary, digest)
         try Files.move(temporary, to: target)
         return artifact
-    }
-
-    /// An artifact is what its digest says, whatever has happened to the cache since it was made.
-    private func verify(_ file: String, _ digest: Digest) throws {
-        var hasher = SHA256()
-        try FileDescriptor(opening: file).each { hasher.update($0) }
-        let got = hasher.finish()
-        guard got != digest else { return }
-        try Files.remove(file)
-        throw ForgeError(
-            .io, "object \(digest) is damaged in \(try store.path(of: digest) ?? store.directory + "/forge.db")",
-            details: ["it is \(got)"],
-            remedy: "run `forge cache repair`, which drops what is damaged, and build again")
     }
 
     /// What each stage put into the artifacts, without what only tools are made of.

@@ -70,9 +70,10 @@ final class Session {
     // MARK: Recipes
 
     /// The recipe of the command line; without one, the only one there is.
-    func recipe() throws -> Recipe {
+    /// - Parameter position: of the word that names it.
+    func recipe(at position: Int = 0) throws -> Recipe {
         let name: String
-        if let given = arguments.operand(0) {
+        if let given = arguments.operand(position) {
             name = given
         } else {
             let names = try layout.recipeNames()

@@ -113,6 +113,40 @@ package final class Checkouts: Sendable {
         /// Seconds since 1970; 0 if it is not complete.
         var used: Int64
 
+        /// How a complete directory differs from its tree; nil if it does not, or if that can't be told: if nobody knows
+        /// the tree any more, or if the files belong to the ids of another user.
+        func fault(in store: Store) throws -> String? {
+            guard used > 0, let lock = try FileLock.tryLock(path + ".lock", exclusive: false) else { return nil }
+            let fault = try difference(in: store)
+            _ = consume lock
+            return fault
+        }
+
+        private func difference(in store: Store) throws -> String? {
+            guard try Checkouts.isComplete(path), let hash = Hex.decode(tree) else { return nil }
+            let size = try store.database.use { connection throws(ForgeError) in
+                try connection.int("SELECT size FROM objects WHERE hash = ?", [.blob(hash)])
+            }
+            // A large manifest may be a file.
+            let file = "\(store.directory)/objects/\(tree.prefix(2))/\(tree.dropFirst(2))"
+            guard let digest = try (size ?? Files.status(file)?.size).flatMap({ Digest(hash: hash, size: $0) }),
+                let wanted = try? Tree.load(digest, from: store),
+                let found = try? TreeReader.ingest(directory: path, into: MemoryStore(keepsBytes: false))
+            else { return nil }
+            // Owners are mapped in the check-outs of ordinary users.
+            func plain(_ tree: Tree) -> Tree {
+                Tree(
+                    checked: tree.entries.map { entry in
+                        var entry = entry
+                        (entry.uid, entry.gid) = (0, 0)
+                        return entry
+                    })
+            }
+            let changes = Tree.changes(from: plain(wanted), to: plain(found))
+            guard let first = changes.first else { return nil }
+            return "it differs from its tree: \(first)" + (changes.count > 1 ? " and \(changes.count - 1) more" : "")
+        }
+
         /// Removes it unless somebody uses it.
         /// - Returns: whether it is gone.
         func remove() throws -> Bool {

@@ -57,6 +57,10 @@ final class Database: Sendable {
         let found = try version(&connection)
         if found == schema.count { return }
         guard found < schema.count else {
+            if found > 10_000 {
+                throw ForgeError(
+                    .io, "\(connection.label): its version \(found) can't be true", remedy: Connection.repair)
+            }
             throw ForgeError(
                 .io,
                 "\(connection.label) was written by a newer forge (schema \(found), this one knows \(schema.count))",
@@ -73,7 +77,15 @@ final class Database: Sendable {
             // Another process may have been faster.
             let current = try version(&connection)
             guard current < schema.count else { return }
-            for script in schema[current...] { try connection.script(script) }
+            for script in schema[current...] {
+                do throws(ForgeError) { try connection.script(script) } catch {
+                    var error = error
+                    error.details.append("while it was brought from schema \(current) to \(schema.count)")
+                    // The scripts are right, so a table that is there twice or not at all means a damaged file.
+                    error.remedy = error.remedy ?? Connection.repair
+                    throw error
+                }
+            }
             try connection.script("PRAGMA user_version = \(schema.count)")
         }
     }
@@ -107,6 +119,7 @@ struct Connection: ~Copyable {
     fileprivate mutating func configure(readOnly: Bool) throws(ForgeError) {
         // Long, because a transaction of another process may wait for a slow disk.
         sqlite3_busy_timeout(raw, 120_000)
+        try defineSeal()
         guard !readOnly else { return }
         // Kept in the file; set again, they would be written again.
         if try int("PRAGMA user_version") == 0 {
@@ -119,6 +132,31 @@ struct Connection: ~Copyable {
             PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
             PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -16384;
             """)
+    }
+
+    /// The SQL function `forge_seal(column, …)`.
+    private func defineSeal() throws(ForgeError) {
+        let status = sqlite3_create_function_v2(
+            raw, "forge_seal", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, nil,
+            { context, count, values in
+                var seal = RowSeal()
+                for i in 0..<Int(count) {
+                    let start = sqlite3_value_blob(values?[i])
+                    seal.add(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_value_bytes(values?[i]))))
+                }
+                sqlite3_result_int64(context, seal.value)
+            }, nil, nil, nil)
+        guard status == SQLITE_OK else { throw error(status) }
+    }
+
+    /// What SQLite finds wrong with the file: at most 20 lines, none if it is sound.
+    mutating func faults() throws(ForgeError) -> [String] {
+        var lines: [String] = []
+        try rows("PRAGMA integrity_check(20)") { row throws(ForgeError) in
+            lines.append(row.text(0))
+            return true
+        }
+        return lines == ["ok"] ? [] : lines
     }
 
     /// Runs statements that give no rows and take no values.
@@ -216,6 +254,8 @@ struct Connection: ~Copyable {
         }
     }
 
+    static let repair = "run `forge cache repair`, which saves what can be read and starts a new database"
+
     private func error(_ status: Int32) -> ForgeError { Connection.error(raw, status, label) }
 
     private static func error(_ raw: OpaquePointer, _ status: Int32, _ label: String) -> ForgeError {
@@ -225,9 +265,12 @@ struct Connection: ~Copyable {
         var error = ForgeError(.io, "\(label): \(reason)", details: ["SQLite error \(code)"])
         switch status & 0xff {
         case SQLITE_CORRUPT, SQLITE_NOTADB:
-            error.remedy = "run `forge cache repair`, which saves what can be read and starts a new database"
+            error.remedy = repair
         case SQLITE_FULL:
             error.remedy = "free some space, run `forge cache gc`, or put the cache on another disk with --cache DIR"
+        case SQLITE_READONLY where Files.isWritable(label):
+            // One byte of the header says who may write.
+            error.remedy = repair
         case SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM:
             error.remedy = "check who owns the cache, and whether an earlier run as another user made it"
         case SQLITE_BUSY:

@@ -11,27 +11,38 @@ package final class MemoryStore: ObjectStore, ActionCache {
 
     private let state = Mutex(State())
 
-    package init() {}
+    private let keepsBytes: Bool
+
+    /// - Parameter keepsBytes: false for a store that only computes digests, and can read nothing.
+    package init(keepsBytes: Bool = true) { self.keepsBytes = keepsBytes }
 
     package func contains(_ digest: Digest) -> Bool { state.withLock { $0.objects[digest] != nil } }
 
-    package func read(_ digest: Digest, verify: Bool) throws -> [UInt8] {
+    package func read(_ digest: Digest) throws -> [UInt8] {
         guard let bytes = state.withLock({ $0.objects[digest] }) else {
             throw StoreFault.missing(digest, in: "memory")
         }
         return bytes
     }
 
+    package func each(_ digest: Digest, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let bytes = try read(digest)
+        try bytes.withUnsafeBytes { piece in Result { try body(piece) } }.get()
+    }
+
     package func put(_ bytes: [UInt8]) -> Digest {
         let digest = Digest.of(bytes)
-        state.withLock { $0.objects[digest] = bytes }
+        if keepsBytes { state.withLock { $0.objects[digest] = bytes } }
         return digest
     }
 
     package func put(text bytes: [UInt8]) -> Digest { put(bytes) }
 
     package func put(descriptor: borrowing FileDescriptor, label: String) throws -> Digest {
-        put(try descriptor.readAll())
+        if keepsBytes { return put(try descriptor.readAll()) }
+        var hasher = SHA256()
+        try descriptor.each { hasher.update($0) }
+        return hasher.finish()
     }
 
     package func adopt(file path: String, as digest: Digest) throws {

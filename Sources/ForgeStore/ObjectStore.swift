@@ -7,9 +7,14 @@ package protocol ObjectStore: AnyObject, Sendable {
     /// Whether the object is there, by its name and size.
     func contains(_ digest: Digest) throws -> Bool
 
-    /// The bytes. Their number is always checked, their hash only with `verify`.
-    /// - Throws: `.io` naming the digest if the object is missing or damaged.
-    func read(_ digest: Digest, verify: Bool) throws -> [UInt8]
+    /// The bytes, which have the digest.
+    /// - Throws: `.io` with `ForgeError.object` if the object is missing or damaged.
+    func read(_ digest: Digest) throws -> [UInt8]
+
+    /// Calls `body` with every piece of the object, in order. Whether the bytes have the digest is known only at the end:
+    /// nothing made of them counts before this returns.
+    /// - Throws: `.io` with `ForgeError.object` if the object is missing or damaged.
+    func each(_ digest: Digest, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
 
     /// Stores bytes.
     func put(_ bytes: [UInt8]) throws -> Digest
@@ -28,9 +33,11 @@ package protocol ObjectStore: AnyObject, Sendable {
     func writer() throws -> ObjectWriter
 
     /// Writes the bytes at the descriptor's offset, sharing blocks where the file system can.
+    /// - Throws: `.io` with `ForgeError.object` if the object is missing or damaged; what was written is then worthless.
     func write(_ digest: Digest, to descriptor: borrowing FileDescriptor) throws
 
-    /// The path of the object's file, for hard links; nil if the object is not a file of its own. Never write to it.
+    /// The path of the object's file, for programs that read files; nil if the object is not a file of its own. Never
+    /// write to it. Nobody has looked whether its bytes are right.
     func path(of digest: Digest) throws -> String?
 
     /// Makes everything put so far visible to other processes and, at the next crash of the machine, durable. Who puts
@@ -48,9 +55,6 @@ package protocol ActionCache: AnyObject, Sendable {
 }
 
 extension ObjectStore {
-    /// The bytes. Their number is checked, their hash is not.
-    package func read(_ digest: Digest) throws -> [UInt8] { try read(digest, verify: false) }
-
     /// Stores a copy of a file.
     package func put(file path: String) throws -> Digest {
         try put(descriptor: FileDescriptor(opening: path), label: path)
@@ -153,12 +157,15 @@ extension JSON {
     }
 }
 
-/// The errors of a store that is not as it should be.
+/// The errors of a store that is not as it should be. A build that meets one has the object made again; elsewhere the
+/// user is told.
 enum StoreFault {
     static let repair = "run `forge cache repair`, which drops what is damaged, and build again"
 
     static func missing(_ digest: Digest, in place: String) -> ForgeError {
-        ForgeError(.io, "object \(digest) is missing from \(place)", remedy: repair)
+        var error = ForgeError(.io, "object \(digest) is missing from \(place)", remedy: repair)
+        error.object = digest
+        return error
     }
 
     /// JSON of a row. What a database holds is no mistake of the user's.
@@ -171,6 +178,8 @@ enum StoreFault {
     }
 
     static func damaged(_ digest: Digest, _ place: String, _ why: String) -> ForgeError {
-        ForgeError(.io, "object \(digest) is damaged in \(place): \(why)", remedy: repair)
+        var error = ForgeError(.io, "object \(digest) is damaged in \(place): \(why)", remedy: repair)
+        error.object = digest
+        return error
     }
 }

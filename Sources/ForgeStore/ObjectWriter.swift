@@ -59,13 +59,24 @@ package final class ObjectWriter {
     }
 
     /// Stores the object. The writer is of no use afterwards.
-    package func finish() throws -> Digest {
+    /// - Parameter expected: what the bytes must be; nothing is stored of any others.
+    /// - Throws: `.verification` if they are others.
+    package func finish(as expected: Digest? = nil) throws -> Digest {
         guard let hasher = hasher.take() else { throw ForgeError(.bug, "an object was finished twice") }
-        guard let path else { return try store(.bytes(buffer)) }
+        guard let path else {
+            if let expected { try check(Digest.of(buffer), expected) }
+            return try store(.bytes(buffer))
+        }
         let digest = hasher.finish()
+        if let expected { try check(digest, expected) }
         file = nil
         let stored = try store(.file(path, digest))
         self.path = nil
         return stored
+    }
+
+    private func check(_ digest: Digest, _ expected: Digest) throws(ForgeError) {
+        if digest == expected { return }
+        throw ForgeError(.verification, "object \(expected) has other bytes", details: ["they are \(digest)"])
     }
 }

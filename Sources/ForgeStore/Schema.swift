@@ -25,7 +25,16 @@ enum Schema {
         CREATE TABLE files(path TEXT PRIMARY KEY, identity BLOB NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE memo(
             kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
+        """,
+        // Seals, see `RowSeal`.
         """
+        ALTER TABLE actions ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE memo ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE files ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+        UPDATE actions SET seal = forge_seal(key, result);
+        UPDATE memo SET seal = forge_seal(kind, key, value);
+        UPDATE files SET seal = forge_seal(path, identity, digest);
+        """,
     ]
 }
 

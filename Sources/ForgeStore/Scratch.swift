@@ -1,4 +1,4 @@
-import ForgeBase
+package import ForgeBase
 import ForgeSystem
 import Glibc
 import Synchronization
@@ -12,7 +12,7 @@ package final class ScratchDirectory: Sendable {
     private static let counter = Atomic<Int>(0)
 
     /// Makes `<parent>/<prefix>-<process>-<number>` and `<the same>.lock`.
-    init(in parent: String, prefix: String) throws {
+    package init(in parent: String, prefix: String) throws(ForgeError) {
         try Files.makeDirectories(parent)
         // Held so that nobody takes the new directory for abandoned before its lock is.
         let making = try FileLock(parent + "/.lock")
@@ -42,6 +42,20 @@ package final class ScratchDirectory: Sendable {
             guard let owned = lockAbandoned(parent, path) else { continue }
             if (try? Directory.remove(path)) != nil { unlink(path + ".lock") }
             withExtendedLifetime(owned) {}
+        }
+        removeUnlocked(names.map(\.description), in: parent)
+    }
+
+    /// Every directory here has a lock beside it. What has none, and is a day old, was left by a forge that knew none, or
+    /// by a process that died between removing the one and the other.
+    private static func removeUnlocked(_ names: [String], in parent: String) {
+        let all = Set(names)
+        for name in names where !name.hasSuffix(".lock") && !all.contains(name + ".lock") {
+            guard let status = try? Files.status("\(parent)/\(name)"), let making = try? FileLock(parent + "/.lock")
+            else { continue }
+            let age = Int64(time(nil)) - status.identity.modified / 1_000_000_000
+            if age > 86_400, !Files.exists("\(parent)/\(name).lock") { try? Directory.remove("\(parent)/\(name)") }
+            withExtendedLifetime(making) {}
         }
     }
 

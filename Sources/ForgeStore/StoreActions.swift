@@ -7,19 +7,22 @@ extension Store {
     package func lookup(_ key: Digest) throws -> ActionResult? {
         let stored = key.stored
         let found = try database.use { connection throws(ForgeError) in
-            var found: (text: String, used: Int64)?
-            try connection.rows("SELECT result, last_used FROM actions WHERE key = ?", [.blob(stored)]) {
+            var found: (text: String, used: Int64, sound: Bool)?
+            try connection.rows("SELECT result, last_used, seal FROM actions WHERE key = ?", [.blob(stored)]) {
                 row throws(ForgeError) in
-                found = (row.text(0), row.int(1))
+                let seal = row.withBlob(0) { RowSeal.ofAction(stored, $0) }
+                found = (row.text(0), row.int(1), seal == row.int(2))
                 return false
             }
             return found
         }
         guard let found else { return nil }
-        let json = try StoreFault.json(found.text, "\(database.path): the result of action \(key.hex)")
-        guard let result = ActionResult(json: json) else {
-            throw ForgeError(
-                .io, "\(database.path): the result of action \(key.hex) is damaged", remedy: StoreFault.repair)
+        guard found.sound, let json = try? JSON(parsing: found.text, file: "result"),
+            let result = ActionResult(json: json)
+        else {
+            // It runs again, and its new row takes the place of this one.
+            notice("\(database.path): the result of action \(key.hex) is damaged and counts for nothing")
+            return nil
         }
         for output in result.outputs where try !contains(output.digest) { return nil }
         // To the hour is enough for garbage collection, and keeps a build that has nothing to do from writing.
@@ -27,16 +30,34 @@ extension Store {
         return result
     }
 
-    package func commit(_ key: Digest, _ result: ActionResult) throws {
+    package func commit(_ key: Digest, _ result: ActionResult) throws { try commit([(key, result)]) }
+
+    /// Remembers several results, all or none, after making every object put so far durable.
+    package func commit(_ results: [(key: Digest, result: ActionResult)]) throws {
         try requireWriting()
         try flush()
         let now = Int64(time(nil))
         try database.transaction { connection throws(ForgeError) in
-            try connection.run(
-                "INSERT OR REPLACE INTO actions(key, result, created, last_used) VALUES(?, ?, ?, ?)",
-                [.blob(key.stored), .text(result.json.description), .int(now), .int(now)])
+            for (key, result) in results {
+                let text = result.json.description
+                let seal = Array(text.utf8).withUnsafeBytes { RowSeal.ofAction(key.stored, $0) }
+                try connection.run(
+                    "INSERT OR REPLACE INTO actions(key, result, created, last_used, seal) VALUES(?, ?, ?, ?, ?)",
+                    [.blob(key.stored), .text(text), .int(now), .int(now), .int(seal)])
+            }
         }
         try reached(.actionCommitted)
+    }
+
+    /// Remembers something that is wrong with the cache and that needs no error, because it is made good.
+    func notice(_ text: String) { notices.withLock { if !$0.contains(text) { $0.append(text) } } }
+
+    /// What was found wrong and made good since the last call, one line each.
+    package func takeNotices() -> [String] {
+        notices.withLock { list in
+            defer { list = [] }
+            return list
+        }
     }
 
     /// Notes that results were used now; written with the next rows.

@@ -1,4 +1,4 @@
-package import ForgeBase
+import ForgeBase
 import ForgeSystem
 import Glibc
 
@@ -23,6 +23,9 @@ package struct CollectionPolicy: Sendable {
         self.minFree = minFree
         self.maxAge = maxAge
     }
+
+    /// Whether it sets no limit: then only what nothing needs goes.
+    package var isEmpty: Bool { maxSize == nil && minFree == nil && maxAge == nil }
 }
 
 /// What garbage collection did.
@@ -32,21 +35,10 @@ package struct CollectionReport: Sendable, Equatable {
     package var checkoutsRemoved = 0
     package var bytesRemoved: Int64 = 0
     package var bytesKept: Int64 = 0
+    /// Of the bytes kept, those of objects that pins keep, whatever the limits.
+    package var bytesPinned: Int64 = 0
     /// Directories that this process may not remove (they belong to mapped users) or that are in use.
     package var left: [String] = []
-}
-
-/// What a cache holds. Bytes are those of the objects; rows compressed inside count with what they take.
-package struct StoreStatistics: Sendable, Equatable {
-    package var actions = 0
-    package var builds = 0
-    package var rows = 0
-    package var rowBytes: Int64 = 0
-    package var files = 0
-    package var fileBytes: Int64 = 0
-    package var checkouts = 0
-    package var checkoutBytes: Int64 = 0
-    package var pins = 0
 }
 
 /// Garbage collection: what no kept result and no pin needs goes, results unused for longest first.
@@ -54,72 +46,27 @@ extension Store {
     /// Held by everything that relies on objects it has seen: a running build, a shell in a sandbox.
     package func hold() throws -> StoreUse { try StoreUse(directory + "/gc.lock") }
 
-    /// Keeps objects whatever happens to the results that need them: what a lock pins, for example.
-    /// - Parameters:
-    ///   - name: of the pin, such as `lock:recipes/node`; what it pinned before is forgotten.
-    ///   - objects: a tree pins its files too.
-    package func pin(_ name: String, _ objects: [(digest: Digest, kind: ActionResult.Output.Kind)]) throws {
-        try requireWriting()
-        try flush()
-        try database.transaction { connection throws(ForgeError) in
-            try connection.run("DELETE FROM pins WHERE name = ?", [.text(name)])
-            for object in objects {
-                try connection.run(
-                    "INSERT OR REPLACE INTO pins(name, object, kind) VALUES(?, ?, ?)",
-                    [.text(name), .blob(object.digest.stored), .text(object.kind.rawValue)])
-            }
-        }
-    }
-
-    /// Names of pins, in byte order.
-    package func pins() throws -> [String] {
-        try database.use { connection throws(ForgeError) in
-            var names: [String] = []
-            try connection.rows("SELECT DISTINCT name FROM pins ORDER BY name") { row throws(ForgeError) in
-                names.append(row.text(0))
-                return true
-            }
-            return names
-        }
-    }
-
-    package func statistics() throws -> StoreStatistics {
-        var result = try database.use { connection throws(ForgeError) in
-            var result = StoreStatistics()
-            result.actions = Int(try connection.int("SELECT count(*) FROM actions") ?? 0)
-            result.builds = Int(try connection.int("SELECT count(*) FROM builds") ?? 0)
-            result.rows = Int(try connection.int("SELECT count(*) FROM objects") ?? 0)
-            result.rowBytes = try connection.int("SELECT coalesce(sum(length(bytes)), 0) FROM objects") ?? 0
-            result.pins = Int(try connection.int("SELECT count(DISTINCT name) FROM pins") ?? 0)
-            return result
-        }
-        try eachObjectFile { _, size, _ in
-            result.files += 1
-            result.fileBytes += size
-        }
-        for found in try Checkouts.list(in: directory) where found.used > 0 {
-            result.checkouts += 1
-            result.checkoutBytes += found.size
-        }
-        return result
-    }
-
     /// Removes what the policy does not keep.
-    /// - Throws: `.io` if a build is running, unless `wait`.
-    package func collect(_ policy: CollectionPolicy, wait: Bool = false) throws -> CollectionReport {
-        try requireWriting()
-        let path = directory + "/gc.lock"
-        let alone = wait ? try FileLock(path) : try FileLock.tryLock(path)
-        guard let alone else {
+    /// - Throws: `.io` if a build is running.
+    package func collect(_ policy: CollectionPolicy) throws -> CollectionReport {
+        guard let report = try collectIfFree(policy) else {
             throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
         }
+        return report
+    }
+
+    /// Removes what the policy does not keep; nil, and nothing is removed, if a build is running.
+    package func collectIfFree(_ policy: CollectionPolicy) throws -> CollectionReport? {
+        try requireWriting()
+        guard let alone = try FileLock.tryLock(directory + "/gc.lock") else { return nil }
         defer { withExtendedLifetime(alone) {} }
         try flush()
         let now = Int64(time(nil))
         var report = CollectionReport()
+        try dropPinsOfLostLocks()
         var limit = try sizeLimit(policy)
         let marked = try mark(policy, now: now, limit: &limit, &report)
-        try sweepCheckouts(keeping: marked.trees, limit: max(0, limit), &report)
+        try sweepCheckouts(keeping: marked.trees, limit: max(0, limit), policy, now: now, &report)
         try sweepObjects(keeping: marked.objects, &report)
         try sweepLeftovers(now: now, maxAge: policy.maxAge ?? 30 * 86_400)
         try database.use { connection throws(ForgeError) in
@@ -128,13 +75,24 @@ extension Store {
         return report
     }
 
+    /// Whether a collection by this policy would have work to do. Looks at sizes and times only.
+    package func exceeds(_ policy: CollectionPolicy) throws -> Bool {
+        if let minFree = policy.minFree, try Files.freeSpace(directory) < minFree { return true }
+        if let maxAge = policy.maxAge {
+            let oldest = try database.use { connection throws(ForgeError) in
+                try connection.int("SELECT min(last_used) FROM actions")
+            }
+            if let oldest, Int64(time(nil)) - oldest > maxAge { return true }
+        }
+        guard let maxSize = policy.maxSize else { return false }
+        return try statistics().bytes > maxSize
+    }
+
     /// Bytes that may stay.
     private func sizeLimit(_ policy: CollectionPolicy) throws -> Int64 {
         var limit = policy.maxSize ?? .max
         if let minFree = policy.minFree {
-            let statistics = try statistics()
-            let used = statistics.rowBytes + statistics.fileBytes + statistics.checkoutBytes
-            limit = min(limit, max(0, used + (try Files.freeSpace(directory)) - minFree))
+            limit = min(limit, max(0, try statistics().bytes + Files.freeSpace(directory) - minFree))
         }
         return limit
     }
@@ -150,15 +108,24 @@ extension Store {
         _ policy: CollectionPolicy, now: Int64, limit: inout Int64, _ report: inout CollectionReport
     ) throws -> Marked {
         var marked = Marked()
-        for (digest, kind) in try pinned() {
-            for object in try closure(digest, kind) ?? [] where marked.objects.insert(object).inserted {
+        let pinned = try pinned()
+        func keep(_ digest: Digest, _ kind: ActionResult.Output.Kind) throws {
+            // A lock names packages that nobody may have fetched yet: they take no room.
+            guard try contains(digest) else { return }
+            for object in try closure(digest, kind) ?? [digest] where marked.objects.insert(object).inserted {
                 limit -= object.size
             }
             if kind == .tree { marked.trees.insert(digest.hex) }
         }
+        for (digest, kind) in pinned.objects { try keep(digest, kind) }
+        let actions = try actionsByUse()
+        for action in actions where pinned.actions.contains(action.key) {
+            for output in action.outputs ?? [] { try keep(output.digest, output.kind) }
+        }
+        report.bytesPinned = marked.objects.reduce(0) { $0 + $1.size }
         var dead: [[UInt8]] = []
         var full = false
-        for action in try actionsByUse() {
+        for action in actions where !pinned.actions.contains(action.key) {
             let tooOld = policy.maxAge.map { now - action.used > $0 } ?? false
             var needed: Set<Digest>? = []
             for output in action.outputs ?? [] {
@@ -185,10 +152,14 @@ extension Store {
         return marked
     }
 
-    private func sweepCheckouts(keeping trees: Set<String>, limit: Int64, _ report: inout CollectionReport) throws {
+    private func sweepCheckouts(
+        keeping trees: Set<String>, limit: Int64, _ policy: CollectionPolicy, now: Int64,
+        _ report: inout CollectionReport
+    ) throws {
         var rest = limit
         for found in try Checkouts.list(in: directory).sorted(by: { ($0.used, $0.tree) > ($1.used, $1.tree) }) {
-            if trees.contains(found.tree), found.used > 0, found.size <= rest {
+            let tooOld = policy.maxAge.map { now - found.used > $0 } ?? false
+            if trees.contains(found.tree), found.used > 0, !tooOld, found.size <= rest {
                 rest -= found.size
                 report.bytesKept += found.size
                 continue
@@ -257,24 +228,11 @@ extension Store {
         return Set(tree.objects).union([digest])
     }
 
-    func pinned() throws -> [(Digest, ActionResult.Output.Kind)] {
-        try database.use { connection throws(ForgeError) in
-            var pins: [(Digest, ActionResult.Output.Kind)] = []
-            try connection.rows("SELECT object, kind FROM pins") { row throws(ForgeError) in
-                if let digest = Digest(stored: row.blob(0)) {
-                    pins.append((digest, ActionResult.Output.Kind(rawValue: row.text(1)) ?? .file))
-                }
-                return true
-            }
-            return pins
-        }
-    }
-
     struct StoredAction: Sendable {
         /// As stored.
         var key: [UInt8]
         var used: Int64
-        /// Nil if the row is damaged.
+        /// Nil if the row has changed.
         var outputs: [ActionResult.Output]?
     }
 
@@ -283,11 +241,13 @@ extension Store {
         try database.use { connection throws(ForgeError) in
             var actions: [StoredAction] = []
             try connection.rows(
-                "SELECT key, last_used, result FROM actions ORDER BY last_used DESC, key"
+                "SELECT key, last_used, result, seal FROM actions ORDER BY last_used DESC, key"
             ) { row throws(ForgeError) in
-                let json = try? JSON(parsing: row.text(2), file: "result")
+                let key = row.blob(0)
+                let sound = row.withBlob(2) { RowSeal.ofAction(key, $0) } == row.int(3)
+                let json = sound ? try? JSON(parsing: row.text(2), file: "result") : nil
                 let outputs = json.flatMap(ActionResult.init(json:))?.outputs
-                actions.append(StoredAction(key: row.blob(0), used: row.int(1), outputs: outputs))
+                actions.append(StoredAction(key: key, used: row.int(1), outputs: outputs))
                 return true
             }
             return actions

@@ -15,7 +15,15 @@ extension Store {
     package func memo(_ kind: String, _ key: [UInt8]) throws -> [UInt8]? {
         if let value = pending.withLock({ $0.memos[MemoKey(kind: kind, key: key)] }) { return value }
         return try database.use { connection throws(ForgeError) in
-            try connection.blob("SELECT value FROM memo WHERE kind = ? AND key = ?", [.text(kind), .blob(key)])
+            var value: [UInt8]?
+            try connection.rows("SELECT value, seal FROM memo WHERE kind = ? AND key = ?", [.text(kind), .blob(key)]) {
+                row throws(ForgeError) in
+                let found = row.blob(0)
+                // What is damaged can be had again.
+                if RowSeal.ofMemo(kind, key, found) == row.int(1) { value = found }
+                return false
+            }
+            return value
         }
     }
 
@@ -55,9 +63,15 @@ extension Store {
         let wanted = identity.stored
         if let known = pending.withLock({ $0.files[path] }) { return known.identity == wanted ? known.digest : nil }
         return try database.use { connection throws(ForgeError) in
-            let stored = try connection.blob(
-                "SELECT digest FROM files WHERE path = ? AND identity = ?", [.text(path), .blob(wanted)])
-            return stored.flatMap(Digest.init(stored:))
+            var digest: Digest?
+            try connection.rows(
+                "SELECT digest, seal FROM files WHERE path = ? AND identity = ?", [.text(path), .blob(wanted)]
+            ) { row throws(ForgeError) in
+                let stored = row.blob(0)
+                if RowSeal.ofFile(path, wanted, stored) == row.int(1) { digest = Digest(stored: stored) }
+                return false
+            }
+            return digest
         }
     }
 

@@ -12,6 +12,8 @@ package struct StoreDamage: Sendable, Equatable, CustomStringConvertible {
         case stray(String)
         /// The result of an action, by its key.
         case action(Digest)
+        /// A checked-out tree, by its directory.
+        case checkout(String)
         case database(String)
     }
 
@@ -24,6 +26,7 @@ package struct StoreDamage: Sendable, Equatable, CustomStringConvertible {
         case .object(let digest): "object \(digest): \(reason)"
         case .stray(let path): "\(path): \(reason)"
         case .action(let key): "result of action \(key.hex): \(reason)"
+        case .checkout(let path): "\(path): \(reason)"
         case .database(let path): "\(path): \(reason)"
         }
     }
@@ -31,15 +34,47 @@ package struct StoreDamage: Sendable, Equatable, CustomStringConvertible {
 
 /// Checking every byte of a cache, and dropping what is wrong. What was dropped is built or fetched again when needed.
 extension Store {
-    /// Everything that is wrong: objects whose bytes have another hash, and results that need objects which are damaged or
-    /// gone. Reads the whole cache.
+    /// Everything that is wrong with a cache, also with one whose database can't be opened: see ``verify(jobs:)``.
+    package static func verify(directory: String, jobs: Int = 2) throws -> [StoreDamage] {
+        let path = directory + "/forge.db"
+        // Not by the store, because a damaged file is what this is for.
+        if Files.exists(path), let fault = try Salvage.fault(of: path) {
+            return [StoreDamage(subject: .database(path), reason: fault)]
+        }
+        return try Store(directory: directory).verify(jobs: jobs)
+    }
+
+    /// Everything that is wrong: objects whose bytes have another hash, rows that have changed, results that need objects
+    /// which are damaged or gone, checked-out trees that differ. Reads the whole cache.
     /// - Parameter jobs: threads that hash.
     package func verify(jobs: Int = 2) throws -> [StoreDamage] {
+        // A collection would take away what was listed a moment ago.
+        let use = isReadOnly ? nil : try hold()
+        defer { withExtendedLifetime(use) {} }
+        return try examine(jobs: jobs)
+    }
+
+    private func examine(jobs: Int) throws -> [StoreDamage] {
         if !isReadOnly { try writeRows() }
-        var damages = try verifyRows()
+        var damages: [StoreDamage] = []
+        damages += try database.use { connection throws(ForgeError) in try connection.faults() }
+            .map { StoreDamage(subject: .database(self.database.path), reason: $0) }
+        damages += try verifyRows()
         damages += try verifyFiles(jobs: jobs)
         var bad: Set<Digest> = []
         for case .object(let digest) in damages.map(\.subject) { bad.insert(digest) }
+        damages += try verifyResults(without: bad)
+        damages += try verifySeals()
+        for found in try Checkouts.list(in: directory) {
+            if let reason = try found.fault(in: self) {
+                damages.append(StoreDamage(subject: .checkout(found.path), reason: reason))
+            }
+        }
+        return damages
+    }
+
+    private func verifyResults(without bad: Set<Digest>) throws -> [StoreDamage] {
+        var damages: [StoreDamage] = []
         var known: [Digest: Bool] = [:]
         func isGood(_ digest: Digest) throws -> Bool {
             if let answer = known[digest] { return answer }
@@ -54,7 +89,7 @@ extension Store {
                 continue
             }
             guard let outputs = action.outputs else {
-                damages.append(StoreDamage(subject: .action(key), reason: "its row can't be read"))
+                damages.append(StoreDamage(subject: .action(key), reason: "its row has changed"))
                 continue
             }
             for output in outputs {
@@ -98,6 +133,22 @@ extension Store {
         }
     }
 
+    /// Rows that can be had again by work and have changed: they count for nothing, and a repair removes them.
+    private func verifySeals() throws -> [StoreDamage] {
+        try database.use { connection throws(ForgeError) in
+            var damages: [StoreDamage] = []
+            for table in RowSeal.tables where table.name != "actions" {
+                let sql = "SELECT count(*) FROM \(table.name) WHERE seal != forge_seal(\(table.columns))"
+                guard let count = try connection.int(sql), count > 0 else { continue }
+                damages.append(
+                    StoreDamage(
+                        subject: .database(self.database.path), reason: "\(count) rows of “\(table.name)” have changed")
+                )
+            }
+            return damages
+        }
+    }
+
     private func verifyFiles(jobs: Int) throws -> [StoreDamage] {
         var files: [(path: String, digest: Digest?)] = []
         try eachObjectFile { path, _, digest in files.append((path, digest)) }
@@ -109,14 +160,24 @@ extension Store {
                 let damage = StoreDamage(subject: .stray(path), reason: "its name is no digest")
                 return found.withLock { $0.append((index, damage)) }
             }
-            var hasher = SHA256()
-            let file = try FileDescriptor(opening: path)
-            try file.each { hasher.update($0) }
-            guard hasher.finish() != named else { return }
-            let damage = StoreDamage(subject: .object(named), reason: "\(path) has other bytes")
-            found.withLock { $0.append((index, damage)) }
+            guard let reason = Store.fault(ofFile: path, named) else { return }
+            found.withLock { $0.append((index, StoreDamage(subject: .object(named), reason: reason))) }
         }
         return found.withLock { $0 }.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+
+    /// Why a file is not the object that it should be; nil if it is, or if it is gone.
+    private static func fault(ofFile path: String, _ digest: Digest) -> String? {
+        do {
+            var hasher = SHA256()
+            try FileDescriptor(opening: path).each { hasher.update($0) }
+            let got = hasher.finish()
+            if got.size != digest.size { return "\(path) has \(got.size) bytes" }
+            return got == digest ? nil : "\(path) has other bytes"
+        } catch {
+            // A bad block of the disk, for example.
+            return Files.exists(path) ? "\(path) can't be read: \((error as? ForgeError)?.message ?? "\(error)")" : nil
+        }
     }
 
     /// Opens a cache after dropping everything that ``verify(jobs:)`` finds wrong with it. A database that SQLite can't
@@ -132,7 +193,7 @@ extension Store {
         var damages = try Salvage.run(directory + "/forge.db")
         let store = try Store(directory: directory)
         // Dropping an object may leave results without it, and dropping happens in one pass over both.
-        let found = try store.verify(jobs: jobs)
+        let found = try store.examine(jobs: jobs)
         for damage in found { try store.drop(damage) }
         damages += found
         return damages
@@ -147,93 +208,16 @@ extension Store {
             }
         case .stray(let path): try Directory.remove(path)
         case .action(let key): try forget(key)
+        case .checkout(let path):
+            for found in try Checkouts.list(in: directory) where found.path == path { _ = try found.remove() }
         case .database:
-            try database.use { connection throws(ForgeError) in
+            try database.transaction { connection throws(ForgeError) in
                 try connection.run("DELETE FROM actions WHERE length(key) != 40")
                 try connection.run("DELETE FROM objects WHERE length(hash) != 32")
-            }
-        }
-    }
-}
-
-/// Saves the rows of a damaged database into a new one.
-enum Salvage {
-    private static let tables: [(name: String, columns: [String])] = [
-        ("objects", ["hash", "size", "encoding", "bytes"]),
-        ("actions", ["key", "result", "created", "last_used"]),
-        ("builds", ["id", "recipe", "cell", "started", "seconds", "outcome", "details"]),
-        ("build_actions", ["build", "position", "name", "key", "outcome", "seconds"]),
-        ("key_parts", ["key", "parts"]),
-        ("pins", ["name", "object", "kind"]),
-    ]
-
-    /// Does nothing to a database that is sound, or not there.
-    static func run(_ path: String) throws -> [StoreDamage] {
-        guard Files.exists(path) else { return [] }
-        var reason = ""
-        do throws(ForgeError) {
-            let database = try Database(path, schema: Schema.versions, readOnly: false)
-            let verdict = try database.use { connection throws(ForgeError) in
-                var verdict = ""
-                try connection.rows("PRAGMA quick_check(1)") { row throws(ForgeError) in
-                    verdict = row.text(0)
-                    return false
-                }
-                return verdict
-            }
-            if verdict == "ok" { return [] }
-            reason = verdict
-        } catch {
-            reason = error.message
-            // A newer schema is no damage.
-            guard error.remedy?.contains("forge cache repair") == true else { throw error }
-        }
-        let aside = try putAside(path)
-        let saved = try copy(from: aside, to: path)
-        return [
-            StoreDamage(
-                subject: .database(path), reason: "\(reason); kept as \(aside), saved \(saved) rows of it")
-        ]
-    }
-
-    private static func putAside(_ path: String) throws -> String {
-        var number = 1
-        while Files.exists("\(path).damaged-\(number)") { number += 1 }
-        let aside = "\(path).damaged-\(number)"
-        for suffix in ["", "-wal", "-shm"] where Files.exists(path + suffix) {
-            try Files.move(path + suffix, to: aside + suffix)
-        }
-        return aside
-    }
-
-    /// Rows up to the first that can't be read, from both ends of every table.
-    private static func copy(from aside: String, to path: String) throws -> Int {
-        let new = try Database(path, schema: Schema.versions, readOnly: false)
-        guard let old = try? Database(aside, schema: [], readOnly: false, salvage: true) else { return 0 }
-        var saved = 0
-        for table in tables {
-            let list = table.columns.joined(separator: ", ")
-            let marks = table.columns.map { _ in "?" }.joined(separator: ", ")
-            for order in ["", " ORDER BY 1 DESC"] {
-                let rows = Mutex<[[SQLValue]]>([])
-                try? old.use { connection throws(ForgeError) in
-                    try connection.rows("SELECT \(list) FROM \(table.name)\(order)") { row throws(ForgeError) in
-                        rows.withLock { $0.append((0..<Int32(table.columns.count)).map(row.value)) }
-                        return true
-                    }
-                }
-                let found = rows.withLock { $0 }
-                // A row that the new schema refuses is damaged too.
-                saved += try new.transaction { connection throws(ForgeError) in
-                    var count = 0
-                    for row in found {
-                        let sql = "INSERT OR IGNORE INTO \(table.name)(\(list)) VALUES(\(marks))"
-                        if (try? connection.run(sql, row)) != nil { count += connection.changes }
-                    }
-                    return count
+                for table in RowSeal.tables where table.name != "actions" {
+                    try connection.run("DELETE FROM \(table.name) WHERE seal != forge_seal(\(table.columns))")
                 }
             }
         }
-        return saved
     }
 }

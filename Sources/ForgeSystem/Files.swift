@@ -69,6 +69,9 @@ package enum Files {
         return access(path, F_OK) == 0
     }
 
+    /// Whether this process may write to a file.
+    package static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+
     package static func isDirectory(_ path: String) -> Bool {
         FileJournal.note(path, .kind)
         var info = stat()

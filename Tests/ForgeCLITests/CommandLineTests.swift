@@ -29,7 +29,7 @@ import Testing
         (["run", "--firmware", "efi"], "--firmware cannot be “efi”: choose from bios, uefi"),
         (["build", "a", "b"], "unexpected “b”"),
         (["lock"], "missing RECIPE: forge lock [OPTIONS] RECIPE [PACKAGE…]"),
-        (["cache", "purge"], "“purge” is none of stat, verify, repair, gc, clear"),
+        (["cache", "purge"], "“purge” is none of stat, verify, repair, gc, pin, unpin, pins, export, import, clear"),
         (["build", "--output", "a", "--output", "b"], "--output is given twice"),
     ]) func wrongLinesSayWhatIsWrong(words: [String], message: String) {
         let error = #expect(throws: ForgeError.self) {

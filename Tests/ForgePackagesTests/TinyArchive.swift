@@ -35,6 +35,12 @@ final class TestKeys: Sendable {
             return try Keyring(file: file)
         }
         self.home = home
+        // The agent that gpg starts outlives it, and there is no end of a test run to hang this on.
+        atexit {
+            guard let home = (try? TestKeys.shared.get())?.home else { return }
+            _ = try? Shell.run(
+                "gpgconf --homedir \(home) --kill all; gpgconf --homedir \(home)/other --kill all; rm -rf \(home)")
+        }
         good = try export("good")
         expired = try export("expired")
         // The certificate that gpg makes with each key, with the colon in front of its armor removed, revokes it.

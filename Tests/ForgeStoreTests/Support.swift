@@ -9,8 +9,11 @@ import Synchronization
 final class TestSpace: Sendable {
     let path: String
 
-    init() throws {
-        var template = Array("/tmp/forge-store-test-XXXXXX".utf8CString)
+    /// - Parameter inMemory: where the machine can, on a file system in memory: what a process leaves when it is killed does
+    ///   not depend on the disk, and a thousand kills would wait for it a thousand times.
+    init(inMemory: Bool = false) throws {
+        let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+        var template = Array("\(parent)/forge-store-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw ForgeError.system("cannot make a test directory") }
         path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }

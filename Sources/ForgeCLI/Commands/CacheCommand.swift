@@ -6,46 +6,97 @@ import ForgeSystem
 struct CacheCommand {
     let session: Session
 
+    static let actions = [
+        "stat", "verify", "repair", "gc", "pin", "unpin", "pins", "export", "import", "clear",
+    ]
+
     func run() throws -> ExitCode {
-        switch session.arguments.operand(0) {
+        let action = session.arguments.operand(0) ?? ""
+        try checkWords(action)
+        switch action {
         case "verify": return try verify()
         case "repair": return try repair()
         case "gc": return try collect()
+        case "pin": return try pin()
+        case "unpin": return try unpin()
+        case "pins": return try pins()
+        case "export": return try export()
+        case "import": return try takeIn()
         case "clear": return try clear()
         default: return try stat()
+        }
+    }
+
+    /// Each action takes words and options of its own.
+    private func checkWords(_ action: String) throws(ForgeError) {
+        let words: [String]
+        switch action {
+        case "pin": words = ["RECIPE"]
+        case "unpin": words = ["NAME"]
+        case "export": words = ["RECIPE", "FILE"]
+        case "import": words = ["FILE"]
+        default: words = []
+        }
+        let given = session.arguments.operands.count - 1
+        let remedy = (["forge cache", action] + words).joined(separator: " ")
+        if given < words.count { throw ForgeError(.badInput, "missing \(words[given]): \(remedy)") }
+        if given > words.count {
+            let word = session.arguments.operands[words.count + 1]
+            throw ForgeError(.badInput, "unexpected “\(word)”: \(remedy)")
+        }
+        let places = [
+            "max-size": ["gc"], "min-free": ["gc"], "max-age": ["gc"], "name": ["pin"], "set": ["pin", "export"],
+        ]
+        for (option, actions) in places.sorted(by: { $0.key < $1.key }) where session.arguments.has(option) {
+            guard !actions.contains(action) else { continue }
+            throw ForgeError(.badInput, "--\(option) is for forge cache \(actions.joined(separator: " and "))")
         }
     }
 
     private func stat() throws -> ExitCode {
         let store = try session.store()
         let found = try store.statistics()
+        let limits = try CacheLimits(session: session).policy()
         let rows: [(String, Int64, Bool)] = [
             ("actions", Int64(found.actions), false), ("builds", Int64(found.builds), false),
             ("small objects", Int64(found.rows), false), ("bytes of small objects", found.rowBytes, true),
             ("files", Int64(found.files), false), ("bytes of files", found.fileBytes, true),
             ("checkouts", Int64(found.checkouts), false), ("bytes of checkouts", found.checkoutBytes, true),
-            ("pins", Int64(found.pins), false),
+            ("pins", Int64(found.pins), false), ("bytes", found.bytes, true),
         ]
         if session.console.json {
             let fields = rows.map { ($0.0.split(separator: " ").joined(separator: "_"), JSON.int($0.1)) }
-            session.console.result(JSON.object([("directory", .string(store.directory))] + fields).description)
+            let set: [(String, JSON)] = [
+                ("max_size", limits?.maxSize.map(JSON.int) ?? .null),
+                ("min_free", limits?.minFree.map(JSON.int) ?? .null),
+                ("max_age", limits?.maxAge.map(JSON.int) ?? .null),
+            ]
+            session.console.result(
+                JSON.object([("directory", .string(store.directory))] + fields + [("limits", .object(set))]).description
+            )
             return .done
         }
         session.console.result(store.directory)
         for (name, value, isSize) in rows {
             session.console.result("  \(name): \(isSize ? Format.bytes(value) : String(value))")
         }
+        let set = [
+            limits?.maxSize.map { "at most \(Format.bytes($0))" },
+            limits?.minFree.map { "\(Format.bytes($0)) left free" },
+            limits?.maxAge.map { "nothing unused for \(Format.count(Int($0 / 86_400), "day"))" },
+        ].compactMap { $0 }
+        session.console.result("  limits: \(set.isEmpty ? "none" : set.joined(separator: ", "))")
         return .done
     }
 
     private func verify() throws -> ExitCode {
-        let damage = try session.store().verify()
+        let damage = try Store.verify(directory: try session.cacheDirectory(), jobs: Host.coreCount)
         return report(damage, good: "every object is what its name says", remedy: "run `forge cache repair`")
     }
 
     /// Drops what is damaged; the next build makes it again.
     private func repair() throws -> ExitCode {
-        let damage = try Store.repair(directory: try session.cacheDirectory())
+        let damage = try Store.repair(directory: try session.cacheDirectory(), jobs: Host.coreCount)
         _ = report(damage, good: "nothing was damaged", remedy: nil)
         return .done
     }
@@ -81,18 +132,9 @@ struct CacheCommand {
         return damage.isEmpty ? .done : .verification
     }
 
+    /// By the options, and by the limits that are set for the cache where no option says otherwise.
     private func collect() throws -> ExitCode {
-        let arguments = session.arguments
-        func size(_ option: String) throws -> Int64? {
-            guard let text = arguments.value(option) else { return nil }
-            guard let size = Format.size(text) else {
-                throw ForgeError(.badInput, "--\(option) must be a size such as 20G, not “\(text)”")
-            }
-            return size
-        }
-        let policy = CollectionPolicy(
-            maxSize: try size("max-size"), minFree: try size("min-free"),
-            maxAge: try arguments.number("max-age", least: 0).map { Int64($0) * 86_400 })
+        let policy = try CacheLimits(session: session).policy(options: true) ?? CollectionPolicy()
         let report = try session.store().collect(policy)
         if session.console.json {
             session.console.result(
@@ -101,12 +143,18 @@ struct CacheCommand {
                     ("objects_removed", .int(Int64(report.objectsRemoved))),
                     ("checkouts_removed", .int(Int64(report.checkoutsRemoved))),
                     ("bytes_removed", .int(report.bytesRemoved)), ("bytes_kept", .int(report.bytesKept)),
+                    ("bytes_pinned", .int(report.bytesPinned)),
                 ]).description)
-        } else {
-            session.console.result(
-                "removed \(Format.bytes(report.bytesRemoved)) in \(report.objectsRemoved) objects and "
-                    + "\(report.checkoutsRemoved) checkouts, kept \(Format.bytes(report.bytesKept))")
-            for line in report.left { session.console.warning(line) }
+            return .done
+        }
+        let pinned = report.bytesPinned > 0 ? " (\(Format.bytes(report.bytesPinned)) pinned)" : ""
+        session.console.result(
+            "removed \(Format.bytes(report.bytesRemoved)) in \(report.objectsRemoved) objects and "
+                + "\(report.checkoutsRemoved) checkouts, kept \(Format.bytes(report.bytesKept))\(pinned)")
+        for line in report.left { session.console.warning("left, because it is used or another user's: \(line)") }
+        if let most = policy.maxSize, report.bytesPinned > most {
+            session.console.warning(
+                "pins alone keep \(Format.bytes(report.bytesPinned)), more than the limit; see `forge cache pins`")
         }
         return .done
     }

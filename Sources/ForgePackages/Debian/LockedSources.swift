@@ -18,7 +18,7 @@ extension LockedArchive {
 
     /// The service that the Release file names, if the store still has that file.
     private func ownService(store: any ObjectStore) -> String? {
-        guard let text = try? store.read(release, verify: true),
+        guard let text = try? store.read(release),
             let release = try? ReleaseFile(parsing: text, name: suite), let service = release.snapshots,
             service.contains("@SNAPSHOTID@")
         else { return nil }

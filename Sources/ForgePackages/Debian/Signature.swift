@@ -1,6 +1,6 @@
 package import ForgeBase
+import ForgeStore
 import ForgeSystem
-import Glibc
 
 /// Keys that may sign an archive.
 package struct Keyring: Sendable, Equatable {
@@ -102,7 +102,7 @@ package struct SignedText: Sendable, Equatable {
 
 /// Checks OpenPGP signatures by gpgv.
 package struct SignatureVerifier: Sendable {
-    /// A directory for the files that gpgv reads; one is made in it for each check and removed.
+    /// Where a directory for the files that gpgv reads is made for each check, and removed: `tmp` of a cache.
     let scratch: String
     private let gpgv: String
 
@@ -136,7 +136,7 @@ package struct SignatureVerifier: Sendable {
     private func run(
         keyring: Keyring, name: String, files: [String: [UInt8]], arguments: (String) -> [String]
     ) throws(ForgeError) -> SignedText {
-        let directory = try TemporaryDirectory(below: scratch)
+        let directory = try ScratchDirectory(in: scratch, prefix: "gpgv")
         try Files.write("\(directory.path)/keyring.gpg", try keyring.binary())
         for (file, bytes) in files { try Files.write("\(directory.path)/\(file)", bytes) }
         let command = Command(
@@ -156,20 +156,6 @@ package struct SignatureVerifier: Sendable {
         let signed = try Files.readIfPresent("\(directory.path)/signed") ?? []
         return SignedText(bytes: signed, signedBy: fingerprint)
     }
-}
-
-/// A directory that is removed with the value.
-final class TemporaryDirectory {
-    let path: String
-
-    init(below parent: String) throws(ForgeError) {
-        try Files.makeDirectories(parent)
-        var template = Array("\(parent)/gpgv-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw .system("cannot make a directory in \(parent)") }
-        path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-    }
-
-    deinit { try? Files.remove(path) }
 }
 
 /// The one form of a clear-signed text that is taken: the signed text from the first byte, one signature block, nothing

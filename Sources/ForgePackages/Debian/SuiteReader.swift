@@ -137,7 +137,7 @@ package struct SuiteReader {
 
     /// The bytes of an index, from the store or from one of some URLs.
     func index(_ path: String, _ digest: Digest, urls: [String], name: String) throws -> [UInt8] {
-        if try store.contains(digest), let bytes = try? store.read(digest, verify: true) { return bytes }
+        if try store.contains(digest), let bytes = try? store.read(digest) { return bytes }
         let name = FetchURL.redacted(name)
         guard case .found(let bytes, let url) = try source.get(anyOf: urls, limit: digest.size) else {
             throw ForgeError(

@@ -144,6 +144,8 @@ private struct Unpacked {
     let order: [ByteString]
 
     init(unpacking digest: Digest, file: String, store: Store, scratch: String) throws {
+        // Its own checksums cover parts of a package only, and what is unpacked is remembered by this digest.
+        try store.each(digest) { _ in }
         var path = try store.path(of: digest)
         // Small packages are rows of the store's database.
         let copy = "\(scratch)/\(digest.hex).deb"
