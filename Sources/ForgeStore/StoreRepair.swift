@@ -161,8 +161,21 @@ enum Salvage {
     private static let tables: [(name: String, columns: [String])] = [
         ("objects", ["hash", "size", "encoding", "bytes"]),
         ("actions", ["key", "result", "created", "last_used"]),
-        ("builds", ["id", "recipe", "cell", "started", "seconds", "outcome", "details"]),
-        ("build_actions", ["build", "position", "name", "key", "outcome", "seconds"]),
+        ("lineages", ["id", "recipe", "cell", "parameters", "state"]),
+        (
+            "builds",
+            [
+                "id", "recipe", "cell", "started", "seconds", "outcome", "details", "lineage", "ran", "hits", "failed",
+                "skipped", "cpu_seconds", "made_bytes", "saved_seconds", "saved_bytes",
+            ]
+        ),
+        (
+            "build_actions",
+            [
+                "lineage", "name", "build", "position", "key", "outcome", "start", "seconds", "cpu_seconds",
+                "max_memory", "output_bytes", "sources",
+            ]
+        ),
         ("key_parts", ["key", "parts"]),
         ("pins", ["name", "object", "kind"]),
     ]
