@@ -99,6 +99,9 @@ package struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
         }
     }
 
+    /// The first eight bytes of the SHA-256 as a big-endian number: for tables and sums, not a name.
+    package var leadingBits: UInt64 { a }
+
     /// The SHA-256 as 64 lower-case hexadecimal digits.
     package var hex: String { String(description.prefix(64)) }
 

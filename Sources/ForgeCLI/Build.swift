@@ -40,24 +40,34 @@ struct Build {
     /// - Throws: also if an artifact's object turns out to be damaged.
     private func attempt(_ signals: Signals) throws -> Outcome {
         let start = session.seconds
+        let since = { [session] in session.seconds - start }
+        let trace = session.arguments.value("trace").map { _ in TraceRecorder(now: since) }
         let store = try session.store()
         // Until everything is published, nothing that this build has seen in the cache may be collected.
         let use = try store.hold()
         defer { withExtendedLifetime(use) {} }
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
-        let ((recipe, planned), witnesses) = try FileJournal.recording(ignoring: [store.directory]) {
-            let recipe = try known ?? session.recipe()
-            return (recipe, try session.plan(recipe))
+        let ((recipe, planned), witnesses) = try TraceRecorder.span("plan", in: trace) {
+            try FileJournal.recording(ignoring: [store.directory]) {
+                let recipe = try known ?? session.recipe()
+                return (recipe, try session.plan(recipe))
+            }
         }
         let runner = HelperRunner(
             helper: try session.helper(), store: store, surroundings: try session.surroundings(),
             signals: signals, time: session.time)
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
+        let times = ActionTimes(now: since)
+        let observers = Observers([view, times] + (trace.map { [$0] } ?? []))
         let engine = Engine(
-            plan: planned.plan, cache: store, objects: store, runner: runner, observer: view,
-            limits: try limits(), keepGoing: session.arguments.has("keep-going"))
-        try engine.run(wanted: planned.plan.artifacts.map(\.source.action))
+            plan: planned.plan, cache: store, runner: runner, observer: observers,
+            limits: try limits(), keepGoing: session.arguments.has("keep-going"),
+            durations: { durations(of: planned.plan, recipe, store) })
+        // The engine does not keep its observer alive.
+        try withExtendedLifetime(observers) {
+            try engine.run(wanted: planned.plan.artifacts.map(\.source.action))
+        }
         session.console.clearLive()
         // Helpers that were stopped could not remove their own directories.
         if engine.interrupted { try? Scratch.sweep(cache: store.directory, helper: try session.helper()) }
@@ -67,15 +77,39 @@ struct Build {
             error: failure(engine, recipe))
         if outcome.error == nil {
             let publisher = Publisher(store: store, directory: session.outputDirectory(recipe))
-            outcome.artifacts = try publisher.publish(planned, engine: engine, recipe: recipe)
+            outcome.artifacts = try TraceRecorder.span("publish", in: trace) {
+                try publisher.publish(planned, engine: engine, recipe: recipe)
+            }
             if known == nil, let witnesses, let published = try publisher.witnesses(outcome.artifacts) {
                 try UpToDate(session: session).remember(outcome, witnesses + published)
             }
         }
         if engine.states.contains(.ran) { try LockService(session: session).pin(recipe) }
         outcome.seconds = session.seconds - start
-        try History(store: store).record(outcome, recipe: recipe, at: session.time.wall())
+        try TraceRecorder.span("record", in: trace) {
+            try History(store: store).record(outcome, recipe: recipe, times: times, at: session.time.wall())
+        }
+        if let trace { try save(trace, outcome) }
         return outcome
+    }
+
+    /// Writes the file of `--trace`.
+    private func save(_ trace: TraceRecorder, _ outcome: Outcome) throws {
+        trace.finish()
+        guard let file = session.arguments.value("trace") else { return }
+        let title = "\(outcome.recipe.name) \(History.parameters(outcome.recipe))"
+        let content = TraceFile(recorder: trace, engine: outcome.engine, title: title).json
+        try Files.write(file, content.description + "\n")
+        session.console.note("trace: \(file) (open it at https://ui.perfetto.dev)")
+    }
+
+    /// What each action took when it last ran, for the order in which they start. A history that can't be read only costs
+    /// the order.
+    private func durations(of plan: Plan, _ recipe: Recipe, _ store: Store) -> (Int) -> Double? {
+        let lineage = try? store.lineage(
+            recipe: recipe.name, cell: Session.cell, parameters: History.parameters(recipe))
+        let known = lineage.flatMap { try? store.state(lineage: $0.id, upTo: .max) } ?? [:]
+        return { known[plan.actions[$0].name]?.action.seconds }
     }
 
     private func limits() throws -> Resources {

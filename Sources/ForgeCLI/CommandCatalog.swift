@@ -35,11 +35,19 @@ enum CommandCatalog {
                 Runs what is not in the cache and puts the artifacts into out/<recipe>/<cell>/. Without a lock, \
                 one is made first. Nothing runs if nothing changed.
                 """,
-            operands: [recipe], options: [set, output, locked] + running + sources,
+            operands: [recipe],
+            options: [
+                set, output, locked,
+                .value("trace", "FILE", "Write when everything ran, for ui.perfetto.dev or chrome://tracing"),
+            ] + running + sources,
             examples: [
                 ("forge build debian-node", "build the recipe's image"),
                 ("forge build debian-node --set suite=trixie", "the same from another Debian release"),
                 ("forge build debian-node --locked --json", "in CI: keep to the lock, report as JSON"),
+                (
+                    "forge build debian-node --trace build.json",
+                    "what ran when, beside the load of processors and disks"
+                ),
             ]),
         CommandSyntax(
             name: "lock", summary: "Choose and pin every byte from outside",
@@ -62,22 +70,49 @@ enum CommandCatalog {
             options: [set, locked] + sources,
             examples: [("forge plan debian-node --json", "every action with its options and inputs")]),
         CommandSyntax(
-            name: "graph", summary: "Draw the graph of actions", operands: [recipe],
+            name: "graph", summary: "Draw the plan and the last build",
+            discussion: """
+                As a page for a browser (html): the graph of actions, the timeline of the last build that ran something with \
+                its critical path, sizes, and a table. Or the plan alone, for Graphviz.
+                """,
+            operands: [recipe],
             options: [
-                set, locked, .value("format", "FORMAT", "dot, or svg through Graphviz", choices: ["dot", "svg"]),
+                set, locked,
+                .value(
+                    "format", "FORMAT", "html, json, dot (default), or svg through Graphviz",
+                    choices: ["html", "json", "dot", "svg"]),
             ]
                 + sources,
-            examples: [("forge graph debian-node --format svg > graph.svg", "a picture of the build")]),
+            examples: [
+                ("forge graph debian-node --format html > build.html", "one file to open in a browser, or to send"),
+                ("forge graph debian-node --format svg > graph.svg", "a picture of the plan"),
+            ]),
         CommandSyntax(
             name: "explain", summary: "Say why actions would run, or ran",
-            discussion: "Compares every action's key with that of the last build, down to the file or option.",
-            operands: [recipe, OperandSyntax(name: "STAGE", kind: .stage)],
+            discussion: """
+                Compares the key of every action with the one it had before, and follows each cause down to the file, \
+                package or line of the recipe. A..B compares two builds by their numbers in `forge log`; ..B compares \
+                build B with what was before it.
+                """,
+            operands: [recipe, OperandSyntax(name: "A..B", kind: .stage), OperandSyntax(name: "STAGE", kind: .stage)],
             options: [set, locked, .flag("last", "Explain the last build instead of the next")] + sources,
-            examples: [("forge explain debian-node config", "why the stage “config” has to run again")]),
+            examples: [
+                ("forge explain debian-node config", "why the stage “config” has to run again"),
+                ("forge explain debian-node --last", "what the last build did, and why"),
+                ("forge explain debian-node 3..5 iso", "what made the ISO of build 5 another than that of build 3"),
+            ]),
         CommandSyntax(
             name: "log", summary: "Show earlier builds, or the log of one stage",
-            operands: [recipe, OperandSyntax(name: "STAGE", kind: .stage)], options: [set],
-            examples: [("forge log debian-node base", "what the stage “base” printed when it last ran")]),
+            operands: [recipe, OperandSyntax(name: "STAGE", kind: .stage)],
+            options: [set, .value("last", "N", "List so many builds; default 20")],
+            examples: [
+                ("forge log debian-node", "every build that did something, newest first"),
+                ("forge log debian-node base", "what the stage “base” printed when it last ran"),
+            ]),
+        CommandSyntax(
+            name: "stats", summary: "Show what builds cost, and what the cache saved",
+            discussion: "Of one recipe, or of all that were built with this cache.", operands: [recipe],
+            examples: [("forge stats debian-node", "slowest actions, cache hits, time and bytes saved, trend")]),
         CommandSyntax(
             name: "shell", summary: "Open a shell in a stage's sandbox",
             discussion: """

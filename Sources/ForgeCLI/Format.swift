@@ -1,5 +1,30 @@
+import Glibc
+
 /// Numbers as people read them.
 enum Format {
+    /// `2026-03-01 12:00:05` in UTC.
+    static func date(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var parts = tm()
+        gmtime_r(&time, &parts)
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+    }
+
+    /// `87 %`.
+    static func percent(_ share: Double) -> String { "\(fixed(share * 100, digits: 0)) %" }
+
+    /// The text with spaces before it.
+    static func padded(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+
+    /// The text with spaces after it.
+    static func filled(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
     /// `12.3 MB`: decimal units, three digits.
     static func bytes(_ count: Int64) -> String {
         let units = ["B", "kB", "MB", "GB", "TB"]

@@ -11,6 +11,10 @@ final class ProgressView: EngineObserver {
     private var started: [Int: Double] = [:]
     private var progress: [Int: ActionProgress] = [:]
     private var lastDrawn = -1.0
+    /// Of the actions that the build needs; counted once, because a large graph changes state very often.
+    private var wanted: Int?
+    private var done = 0
+    private var hits = 0
 
     /// - Parameter now: seconds of a clock that only goes forward.
     init(console: Console, now: @escaping () -> Double, width: @escaping () -> Int) {
@@ -21,6 +25,14 @@ final class ProgressView: EngineObserver {
     }
 
     func changed(_ index: Int, to state: ActionState, engine: Engine) {
+        if state.isDone { done += 1 }
+        switch state {
+        case .ready, .queued: return
+        case .hit:
+            hits += 1
+            return draw(engine, atMostEvery: 0.1)
+        default: break
+        }
         let name = engine.plan.actions[index].name
         switch state {
         case .running:
@@ -57,9 +69,8 @@ final class ProgressView: EngineObserver {
     private func draw(_ engine: Engine, atMostEvery interval: Double = 0) {
         guard console.live, now() - lastDrawn >= interval else { return }
         lastDrawn = now()
-        let wanted = engine.states.count { $0 != .unwanted }
-        let done = engine.states.count { $0.isDone }
-        let hits = engine.states.count { $0 == .hit }
+        let wanted = self.wanted ?? engine.states.count { $0 != .unwanted }
+        self.wanted = wanted
         let time = Format.seconds(now() - start)
         var lines = ["\(console.styled("[\(done)/\(wanted)]", .bold)) \(hits) from the cache · \(time)"]
         for (index, since) in started.sorted(by: { $0.key < $1.key }) {

@@ -44,8 +44,9 @@ package struct ActionKey: Sendable, Equatable {
             content.append(KeyPart(.option, name, value.description))
         }
         for input in inputs {
-            let name = input.label.isEmpty || input.label == input.name ? input.name : "\(input.name)/\(input.label)"
-            content.append(KeyPart(input.kind == .tree ? .tree : .file, name, input.digest.description))
+            content.append(
+                KeyPart(
+                    name: ActionKey.part(of: input.name, input.label, input.kind), value: input.digest.description))
         }
         for (name, value) in action.environment { content.append(KeyPart(.setting, "variable \(name)", value)) }
         if let locked = action.locked { content.append(KeyPart(.lock, "lock", locked.description)) }
@@ -62,6 +63,12 @@ package struct ActionKey: Sendable, Equatable {
         self.parts = parts
         digest = ActionKey.hash("forge.action", parts)
         seed = ActionKey.hash("forge.seed", content)
+    }
+
+    /// The name of an input's part: `tree packages`, `file layers/00-base`.
+    package static func part(of input: String, _ label: String, _ kind: ActionResult.Output.Kind) -> String {
+        let name = label.isEmpty || label == input ? input : "\(input)/\(label)"
+        return "\(kind == .tree ? KeyPartKind.tree.rawValue : KeyPartKind.file.rawValue) \(name)"
     }
 
     private static func hash(_ domain: String, _ parts: [KeyPart]) -> Digest {

@@ -83,7 +83,6 @@ package protocol EngineObserver: AnyObject {
 package final class Engine {
     package let plan: Plan
     private let cache: any ActionCache
-    private let objects: any ObjectStore
     private let runner: any ActionRunner
     private weak var observer: (any EngineObserver)?
     private let limits: Resources
@@ -107,20 +106,21 @@ package final class Engine {
     private var attached: [Int: [Int]] = [:]
     private var requests: [Int: ActionRequest] = [:]
     private var used = Resources(cpu: 0)
-    private var priority: [Double]
+    private let durations: () -> (Int) -> Double?
+    /// Of each action, the seconds from its start to the end of the longest path that begins with it.
+    private lazy var priority = urgency(durations())
 
     /// - Parameters:
     ///   - limits: what the machine has.
     ///   - keepGoing: go on with what does not depend on a failed action.
-    ///   - durations: seconds that each action took before, by index, if known.
+    ///   - durations: gives the seconds that an action took before, by index, if known; asked for when something has to run.
     package init(
-        plan: Plan, cache: any ActionCache, objects: any ObjectStore, runner: any ActionRunner,
+        plan: Plan, cache: any ActionCache, runner: any ActionRunner,
         observer: (any EngineObserver)? = nil, limits: Resources, keepGoing: Bool = false, forced: Set<Int> = [],
-        durations: (Int) -> Double? = { _ in nil }
+        durations: @escaping () -> (Int) -> Double? = { { _ in nil } }
     ) {
         self.plan = plan
         self.cache = cache
-        self.objects = objects
         self.runner = runner
         self.observer = observer
         self.limits = limits
@@ -132,13 +132,18 @@ package final class Engine {
         keys = Array(repeating: nil, count: count)
         waiting = Array(repeating: 0, count: count)
         dependents = Array(repeating: [], count: count)
-        priority = Array(repeating: 0, count: count)
+        self.durations = durations
         for i in plan.actions.indices {
             for dependency in plan.dependencies[i] { dependents[dependency].append(i) }
         }
+    }
+
+    private func urgency(_ duration: (Int) -> Double?) -> [Double] {
+        var longest = Array(repeating: 0.0, count: plan.actions.count)
         for i in plan.actions.indices.reversed() {
-            priority[i] = (durations(i) ?? 1) + (dependents[i].map { priority[$0] }.max() ?? 0)
+            longest[i] = (duration(i) ?? 1) + (dependents[i].map { longest[$0] }.max() ?? 0)
         }
+        return longest
     }
 
     /// Brings the wanted actions, and all they need, up to date.

@@ -26,6 +26,44 @@ enum Schema {
         CREATE TABLE memo(
             kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
         """,
+        // History that grows with what changed: builds of one recipe with the same parameters are a lineage, and an action
+        // has a row where it ran, failed or was skipped, and where it was a hit with another key than the time before.
+        // Builds of version 1 say nothing of parameters; they are lineages of their own, with every row they had.
+        """
+        CREATE TABLE lineages(
+            id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, cell TEXT NOT NULL, parameters TEXT NOT NULL, state BLOB NOT NULL,
+            UNIQUE(recipe, cell, parameters));
+        INSERT INTO lineages(recipe, cell, parameters, state)
+            SELECT recipe, cell, '', x'' FROM builds GROUP BY recipe, cell ORDER BY min(id);
+        ALTER TABLE builds ADD COLUMN lineage INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN ran INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN hits INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN cpu_seconds REAL NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN made_bytes INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN saved_seconds REAL NOT NULL DEFAULT 0;
+        ALTER TABLE builds ADD COLUMN saved_bytes INTEGER NOT NULL DEFAULT 0;
+        UPDATE builds SET
+            lineage = (SELECT id FROM lineages WHERE recipe = builds.recipe AND cell = builds.cell),
+            ran = (SELECT count(*) FROM build_actions WHERE build = builds.id AND outcome = 'ran'),
+            hits = (SELECT count(*) FROM build_actions WHERE build = builds.id AND outcome = 'hit'),
+            failed = (SELECT count(*) FROM build_actions WHERE build = builds.id AND outcome = 'failed'),
+            skipped = (SELECT count(*) FROM build_actions WHERE build = builds.id AND outcome = 'skipped');
+        CREATE INDEX builds_of_lineage ON builds(lineage, id);
+        ALTER TABLE build_actions RENAME TO build_actions_1;
+        CREATE TABLE build_actions(
+            lineage INTEGER NOT NULL, name TEXT NOT NULL, build INTEGER NOT NULL, position INTEGER NOT NULL, key BLOB,
+            outcome TEXT NOT NULL, start REAL NOT NULL, seconds REAL NOT NULL, cpu_seconds REAL NOT NULL,
+            max_memory INTEGER NOT NULL, output_bytes INTEGER NOT NULL, sources TEXT NOT NULL,
+            PRIMARY KEY(lineage, name, build)) WITHOUT ROWID;
+        INSERT OR IGNORE INTO build_actions
+            SELECT lineage, name, build, position, key, a.outcome, 0, a.seconds, 0, 0, 0, ''
+            FROM build_actions_1 a JOIN builds ON builds.id = build;
+        DROP TABLE build_actions_1;
+        CREATE INDEX build_actions_of_build ON build_actions(build, position);
+        CREATE INDEX build_actions_of_key ON build_actions(key);
+        """,
         // Seals, see `RowSeal`.
         """
         ALTER TABLE actions ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;

@@ -1,89 +1,31 @@
 package import ForgeBase
 
-/// One part of what an action's key was made of, as the engine names it.
-package struct KeyPart: Sendable, Equatable {
-    package var name: String
-    package var value: String
-
-    package init(name: String, value: String) {
-        self.name = name
-        self.value = value
-    }
-}
-
-/// What a build did about one action.
-package struct BuildAction: Sendable, Equatable {
-    package enum Outcome: String, Sendable { case hit, ran, failed, skipped }
-
-    package var name: String
-    /// Nil if the action was skipped before its inputs were known.
-    package var key: Digest?
-    package var outcome: Outcome
-    /// Wall time.
-    package var seconds: Double
-
-    package init(name: String, key: Digest?, outcome: Outcome, seconds: Double) {
-        self.name = name
-        self.key = key
-        self.outcome = outcome
-        self.seconds = seconds
-    }
-}
-
-/// A build that is over.
-package struct BuildRecord: Sendable, Equatable {
-    /// Rising; 0 before it is recorded.
-    package var id: Int64 = 0
-    package var recipe: String
-    package var cell: String
-    /// Seconds since 1970.
-    package var started: Int64
-    /// Wall time.
-    package var seconds: Double
-    package var outcome: String
-    package var details: JSON
-
-    package init(
-        recipe: String, cell: String, started: Int64, seconds: Double, outcome: String, details: JSON = .object([])
-    ) {
-        self.recipe = recipe
-        self.cell = cell
-        self.started = started
-        self.seconds = seconds
-        self.outcome = outcome
-        self.details = details
-    }
-}
-
-/// Build history: what `forge explain` compares with.
+/// Build history, written: what `forge explain`, `log`, `stats` and `graph` look at. `StoreHistoryReading.swift` reads it.
 extension Store {
     /// Builds kept for each recipe.
     static let builds = 200
 
-    /// Records a build and its actions, in their order, and forgets the oldest ones of the recipe.
-    /// - Parameter parts: of the keys of actions that have one.
+    /// Records a build, and forgets the oldest ones of the recipe.
+    ///
+    /// The key that an action had in a build is that of its newest row up to that build, in the build's lineage. So what
+    /// it costs to record a build grows with what changed, and rows of forgotten builds stay while they say what a later
+    /// build still had.
+    /// - Parameters:
+    ///   - actions: those that ran, failed or were skipped, the hits whose key is not that of their newest row, and a row
+    ///     for every name that the plan no longer has.
+    ///   - parts: of the keys of these actions.
+    ///   - state: of the keys of all actions of the build.
     /// - Returns: the number of the build.
     @discardableResult
     package func recordBuild(
-        _ record: BuildRecord, actions: [BuildAction], parts: [Digest: [KeyPart]]
+        _ record: BuildRecord, actions: [BuildAction], parts: [Digest: [KeyPart]], state: KeyState
     ) throws -> Int64 {
         try requireWriting()
         return try database.transaction { connection throws(ForgeError) in
-            try connection.run(
-                "INSERT INTO builds(recipe, cell, started, seconds, outcome, details) VALUES(?, ?, ?, ?, ?, ?)",
-                [
-                    .text(record.recipe), .text(record.cell), .int(record.started), .real(record.seconds),
-                    .text(record.outcome), .text(record.details.description),
-                ])
-            let id = try connection.int("SELECT last_insert_rowid()") ?? 0
-            for (position, action) in actions.enumerated() {
-                try connection.run(
-                    "INSERT INTO build_actions(build, position, name, key, outcome, seconds) VALUES(?, ?, ?, ?, ?, ?)",
-                    [
-                        .int(id), .int(Int64(position)), .text(action.name),
-                        action.key.map { .blob($0.stored) } ?? .null,
-                        .text(action.outcome.rawValue), .real(action.seconds),
-                    ])
+            let lineage = try HistoryRows.lineage(record, state, &connection)
+            let id = try HistoryRows.insert(record, lineage, &connection)
+            for action in actions {
+                try HistoryRows.insert(action, build: id, lineage, &connection)
                 guard let key = action.key, let list = parts[key] else { continue }
                 // One key is always made of the same parts, so builds share them.
                 let json = JSON.array(list.map { .array([.string($0.name), .string($0.value)]) })
@@ -91,102 +33,119 @@ extension Store {
                     "INSERT OR IGNORE INTO key_parts(key, parts) VALUES(?, ?)",
                     [.blob(key.stored), .text(json.description)])
             }
-            try connection.run(
-                """
-                DELETE FROM builds WHERE recipe = ?1 AND id <=
-                    (SELECT id FROM builds WHERE recipe = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)
-                """, [.text(record.recipe), .int(Int64(Store.builds))])
-            if connection.changes > 0 {
-                try connection.run(
-                    "DELETE FROM key_parts WHERE key NOT IN (SELECT key FROM build_actions WHERE key IS NOT NULL)")
-            }
+            try HistoryRows.forgetOldest(of: record.recipe, keeping: Store.builds, &connection)
             return id
         }
     }
+}
 
-    /// Builds, newest first.
-    /// - Parameter recipe: of this recipe only.
-    package func builds(recipe: String? = nil, limit: Int = 50) throws -> [BuildRecord] {
-        let (database, filter) = (database, recipe.map { [SQLValue.text($0)] } ?? [])
-        return try database.use { connection throws(ForgeError) in
-            var records: [BuildRecord] = []
-            try connection.rows(
-                """
-                SELECT id, recipe, cell, started, seconds, outcome, details FROM builds
-                \(filter.isEmpty ? "" : "WHERE recipe = ?") ORDER BY id DESC LIMIT \(max(0, limit))
-                """, filter
-            ) { row throws(ForgeError) in
-                var record = BuildRecord(
-                    recipe: row.text(1), cell: row.text(2), started: row.int(3), seconds: row.real(4),
-                    outcome: row.text(5),
-                    details: try StoreFault.json(row.text(6), "\(database.path): build \(row.int(0))"))
-                record.id = row.int(0)
-                records.append(record)
-                return true
+/// The statements of history's transactions.
+private enum HistoryRows {
+    static func lineage(
+        _ record: BuildRecord, _ state: KeyState, _ connection: inout Connection
+    ) throws(ForgeError) -> Int64 {
+        try connection.run(
+            """
+            INSERT INTO lineages(recipe, cell, parameters, state) VALUES(?1, ?2, ?3, ?4)
+            ON CONFLICT(recipe, cell, parameters) DO UPDATE SET state = ?4
+            """, [.text(record.recipe), .text(record.cell), .text(record.parameters), .blob(state.stored)])
+        return try connection.int(
+            "SELECT id FROM lineages WHERE recipe = ? AND cell = ? AND parameters = ?",
+            [.text(record.recipe), .text(record.cell), .text(record.parameters)]) ?? 0
+    }
+
+    static func insert(
+        _ record: BuildRecord, _ lineage: Int64, _ connection: inout Connection
+    ) throws(ForgeError) -> Int64 {
+        try connection.run(
+            """
+            INSERT INTO builds(recipe, cell, started, seconds, outcome, details, lineage, ran, hits, failed, skipped,
+                cpu_seconds, made_bytes, saved_seconds, saved_bytes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                .text(record.recipe), .text(record.cell), .int(record.started), .real(record.seconds),
+                .text(record.outcome), .text(record.details.description), .int(lineage), .int(Int64(record.ran)),
+                .int(Int64(record.hits)), .int(Int64(record.failed)), .int(Int64(record.skipped)),
+                .real(record.cpuSeconds), .int(record.madeBytes), .real(record.savedSeconds), .int(record.savedBytes),
+            ])
+        return try connection.int("SELECT last_insert_rowid()") ?? 0
+    }
+
+    static func insert(
+        _ action: BuildAction, build: Int64, _ lineage: Int64, _ connection: inout Connection
+    ) throws(ForgeError) {
+        try connection.run(
+            """
+            INSERT INTO build_actions(lineage, name, build, position, key, outcome, start, seconds, cpu_seconds,
+                max_memory, output_bytes, sources) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                .int(lineage), .text(action.name), .int(build), .int(Int64(action.position)),
+                action.key.map { .blob($0.stored) } ?? .null, .text(action.outcome.rawValue), .real(action.start),
+                .real(action.seconds), .real(action.cpuSeconds), .int(action.maxMemory), .int(action.outputBytes),
+                .text(action.sources.object?.isEmpty == false ? action.sources.description : ""),
+            ])
+    }
+
+    /// Forgets builds beyond the newest `count`, oldest first, each with the rows that its successor replaces.
+    static func forgetOldest(
+        of recipe: String, keeping count: Int, _ connection: inout Connection
+    ) throws(ForgeError) {
+        var old: [(id: Int64, lineage: Int64)] = []
+        try connection.rows(
+            "SELECT id, lineage FROM builds WHERE recipe = ? ORDER BY id DESC LIMIT -1 OFFSET ?",
+            [.text(recipe), .int(Int64(count))]
+        ) { row throws(ForgeError) in
+            old.append((row.int(0), row.int(1)))
+            return true
+        }
+        for build in old.reversed() {
+            try connection.run("DELETE FROM builds WHERE id = ?", [.int(build.id)])
+            let next = try connection.int(
+                "SELECT id FROM builds WHERE lineage = ? AND id > ? ORDER BY id LIMIT 1",
+                [.int(build.lineage), .int(build.id)])
+            if let next {
+                try replaceRows(before: next, &connection)
+            } else {
+                try delete("lineage = ?", [.int(build.lineage)], &connection)
+                try connection.run("DELETE FROM lineages WHERE id = ?", [.int(build.lineage)])
             }
-            return records
         }
     }
 
-    /// The actions of a build, in their order.
-    package func actions(ofBuild id: Int64) throws -> [BuildAction] {
-        try database.use { connection throws(ForgeError) in
-            var actions: [BuildAction] = []
-            try connection.rows(
-                "SELECT name, key, outcome, seconds FROM build_actions WHERE build = ? ORDER BY position", [.int(id)]
-            ) { row throws(ForgeError) in
-                let outcome = BuildAction.Outcome(rawValue: row.text(2)) ?? .skipped
-                actions.append(
-                    BuildAction(
-                        name: row.text(0), key: Digest(stored: row.blob(1)), outcome: outcome, seconds: row.real(3)))
-                return true
-            }
-            return actions
+    /// `next` is the oldest build of its lineage now: what it has rows for, no older row is needed for. A row without a
+    /// key says nothing of keys, so it replaces only its like.
+    private static func replaceRows(before next: Int64, _ connection: inout Connection) throws(ForgeError) {
+        var rows: [(lineage: Int64, name: String, replaces: Bool)] = []
+        try connection.rows(
+            "SELECT lineage, name, key IS NOT NULL OR outcome = 'gone' FROM build_actions WHERE build = ?", [.int(next)]
+        ) { row throws(ForgeError) in
+            rows.append((row.int(0), row.text(1), row.int(2) != 0))
+            return true
+        }
+        for row in rows {
+            try delete(
+                "lineage = ? AND name = ? AND build < ?" + (row.replaces ? "" : " AND key IS NULL"),
+                [.int(row.lineage), .text(row.name), .int(next)], &connection)
         }
     }
 
-    /// What the key of an action was made of in the last build that made one.
-    /// - Parameter before: only builds older than this one.
-    package func keyParts(action name: String, before: Int64 = .max) throws -> (
-        build: Int64, key: Digest, parts: [KeyPart]
-    )? {
-        let found = try database.use { connection throws(ForgeError) in
-            var found: (build: Int64, key: [UInt8], parts: String)?
-            try connection.rows(
-                """
-                SELECT build, key, parts FROM build_actions JOIN key_parts USING(key)
-                WHERE name = ? AND build < ? ORDER BY build DESC LIMIT 1
-                """, [.text(name), .int(before)]
-            ) { row throws(ForgeError) in
-                found = (row.int(0), row.blob(1), row.text(2))
-                return false
-            }
-            return found
+    /// Deletes rows of actions, and the parts of keys that no row has any more.
+    private static func delete(
+        _ condition: String, _ values: [SQLValue], _ connection: inout Connection
+    ) throws(ForgeError) {
+        var keys: [[UInt8]] = []
+        try connection.rows(
+            "SELECT DISTINCT key FROM build_actions WHERE key IS NOT NULL AND \(condition)", values
+        ) { row throws(ForgeError) in
+            keys.append(row.blob(0))
+            return true
         }
-        guard let found, let key = Digest(stored: found.key) else { return nil }
-        return (found.build, key, try parts(found.parts))
-    }
-
-    /// What a key was made of, if a build recorded it.
-    package func keyParts(of key: Digest) throws -> [KeyPart]? {
-        let text = try database.use { connection throws(ForgeError) in
-            var text: String?
-            try connection.rows("SELECT parts FROM key_parts WHERE key = ?", [.blob(key.stored)]) {
-                row throws(ForgeError) in
-                text = row.text(0)
-                return false
-            }
-            return text
-        }
-        return try text.map(parts)
-    }
-
-    private func parts(_ text: String) throws -> [KeyPart] {
-        let json = try StoreFault.json(text, "\(database.path): the parts of a key")
-        return (json.array ?? []).compactMap { item in
-            guard let pair = item.array, pair.count == 2, let name = pair[0].string, let value = pair[1].string
-            else { return nil }
-            return KeyPart(name: name, value: value)
+        try connection.run("DELETE FROM build_actions WHERE \(condition)", values)
+        for key in keys {
+            try connection.run(
+                "DELETE FROM key_parts WHERE key = ?1 AND NOT EXISTS (SELECT 1 FROM build_actions WHERE key = ?1)",
+                [.blob(key)])
         }
     }
 }

@@ -33,15 +33,6 @@ extension Store {
         pending.withLock { $0.memos[MemoKey(kind: kind, key: key)] = value }
     }
 
-    /// Forgets every value of a kind.
-    package func dropMemos(_ kind: String) throws {
-        try requireWriting()
-        pending.withLock { pending in pending.memos = pending.memos.filter { $0.key.kind != kind } }
-        try database.use { connection throws(ForgeError) in
-            try connection.run("DELETE FROM memo WHERE kind = ?", [.text(kind)])
-        }
-    }
-
     /// The digest of a file of the host, read only if the file has changed since it was last asked for.
     package func digest(ofFile path: String) throws -> Digest {
         guard let status = try Files.status(path) else {

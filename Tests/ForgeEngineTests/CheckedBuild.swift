@@ -126,8 +126,8 @@ final class CheckedBuild: ActionRunner, EngineObserver {
 
     func run() throws {
         let engine = Engine(
-            plan: graph.plan, cache: cache, objects: cache.store, runner: self, observer: self, limits: limits,
-            keepGoing: keepGoing, forced: forced, durations: { self.durations[$0] })
+            plan: graph.plan, cache: cache, runner: self, observer: self, limits: limits,
+            keepGoing: keepGoing, forced: forced, durations: { { self.durations[$0] } })
         for i in graph.plan.closure(of: wanted) { states[i] = .want }
         do {
             try engine.run(wanted: wanted)

@@ -22,7 +22,7 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
         -> Engine
     {
         let engine = Engine(
-            plan: plan, cache: store, objects: store, runner: runner,
+            plan: plan, cache: store, runner: runner,
             limits: Resources(cpu: cores, memory: 100, network: 2),
             keepGoing: keepGoing)
         try engine.run(wanted: wanted ?? Array(plan.actions.indices))
@@ -103,7 +103,7 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
             let runner = FakeRunner(store: store)
             runner.failing = ["bad"]
             let engine = Engine(
-                plan: plan, cache: store, objects: store, runner: runner, limits: Resources(cpu: 1),
+                plan: plan, cache: store, runner: runner, limits: Resources(cpu: 1),
                 keepGoing: keepGoing)
             try engine.run(wanted: plan.actions.indices)
             #expect(engine.states[0] == .failed)
@@ -147,7 +147,7 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
             let store = MemoryStore()
             let runner = FakeRunner(store: store, seed: UInt64(seed))
             let engine = Engine(
-                plan: plan, cache: store, objects: store, runner: runner,
+                plan: plan, cache: store, runner: runner,
                 limits: Resources(cpu: 2, memory: 100, network: 2))
             try engine.run(wanted: plan.actions.indices)
             #expect(runner.ran.count { $0.hasPrefix("c") } == 1, "\(runner.ran)")
@@ -169,7 +169,7 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
         let runner = FakeRunner(store: store)
         let plan = diamond()
         let engine = Engine(
-            plan: plan, cache: cache, objects: store, runner: runner, limits: Resources(cpu: 2, memory: 100))
+            plan: plan, cache: cache, runner: runner, limits: Resources(cpu: 2, memory: 100))
         #expect(throws: ForgeError.self) { try engine.run(wanted: plan.actions.indices) }
         #expect(runner.wasCancelled)
     }

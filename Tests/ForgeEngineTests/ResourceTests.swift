@@ -15,7 +15,7 @@ import Testing
         }
         let store = MemoryStore()
         let runner = FakeRunner(store: store)
-        let engine = Engine(plan: plan, cache: store, objects: store, runner: runner, limits: limits)
+        let engine = Engine(plan: plan, cache: store, runner: runner, limits: limits)
         try engine.run(wanted: Array(plan.actions.indices))
         #expect(engine.states.allSatisfy { $0 == .ran })
         // Each takes one core, of which there are enough.

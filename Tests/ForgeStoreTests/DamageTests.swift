@@ -17,7 +17,8 @@ import Testing
             store.setMemo("m", [UInt8(number)], Array("memo \(number)".utf8))
         }
         try store.recordBuild(
-            BuildRecord(recipe: "r", cell: "default", started: 1, seconds: 1, outcome: "done"), actions: [], parts: [:])
+            BuildRecord(recipe: "r", cell: "default", parameters: "", started: 1, seconds: 1, outcome: "done"),
+            actions: [], parts: [:], state: KeyState())
         try store.flush()
         if log {
             // As a killed process leaves it: some of it in the database, the rest in the log.

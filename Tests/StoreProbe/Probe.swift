@@ -63,9 +63,9 @@ struct Probe {
         let checkout = try Checkouts(store, map: "root", owner: .ignore).open(tree, jobs: 1)
         store.setMemo("probe", [UInt8(truncatingIfNeeded: number)], Array("remembered".utf8))
         try store.recordBuild(
-            BuildRecord(recipe: "sample", cell: "default", started: 1, seconds: 1, outcome: "done"),
-            actions: [BuildAction(name: "sample", key: sample.key, outcome: .ran, seconds: 1)],
-            parts: [sample.key: [KeyPart(name: "number", value: "\(number)")]])
+            BuildRecord(recipe: "sample", cell: "default", parameters: "", started: 1, seconds: 1, outcome: "done"),
+            actions: [BuildAction(name: "sample", position: 0, key: sample.key, outcome: .ran, seconds: 1)],
+            parts: [sample.key: [KeyPart(name: "number", value: "\(number)")]], state: KeyState())
         try store.export(sample.largeDigest, to: scratch.path + "/artifact", mode: 0o644)
         try store.flush()
         withExtendedLifetime(checkout) {}

@@ -9,7 +9,8 @@ struct BuildCommand {
 
     func run() throws -> ExitCode {
         let report: BuildReport
-        if let current = try UpToDate(session: session).report() {
+        // A trace is of a whole build, also of one that has nothing to do.
+        if session.arguments.value("trace") == nil, let current = try UpToDate(session: session).report() {
             report = current
         } else {
             report = try Build(session: session).run().report

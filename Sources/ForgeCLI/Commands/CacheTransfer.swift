@@ -23,7 +23,7 @@ struct RecipeClosure {
         let planned = try session.plan(recipe)
         let store = try session.store()
         let engine = Engine(
-            plan: planned.plan, cache: store, objects: store, runner: NoRunner(), limits: Resources(cpu: 1))
+            plan: planned.plan, cache: store, runner: NoRunner(), limits: Resources(cpu: 1))
         let needed = planned.plan.closure(of: planned.plan.artifacts.map(\.source.action))
         try engine.run(wanted: needed)
         if let missing = needed.first(where: { engine.states[$0] != .hit }) {

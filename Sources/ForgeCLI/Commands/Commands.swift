@@ -23,6 +23,7 @@ enum Commands {
         case "plan": return try PlanCommand(session: session).run()
         case "graph": return try GraphCommand(session: session).run()
         case "explain": return try ExplainCommand(session: session).run()
+        case "stats": return try StatsCommand(session: session).run()
         case "log": return try LogCommand(session: session).run()
         case "shell": return try ShellCommand(session: session).run()
         case "run": return try RunCommand(session: session).run()

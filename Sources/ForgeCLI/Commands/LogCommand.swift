@@ -2,68 +2,115 @@ import ForgeBase
 import ForgeRecipe
 import ForgeStore
 import ForgeSystem
-import Glibc
 
 /// `forge log`
 struct LogCommand {
     let session: Session
+    /// Builds that are listed.
+    private static let builds = 20
+    /// Actions of a build that are listed, the slowest.
+    private static let actions = 12
 
     func run() throws -> ExitCode {
         let recipe = try session.recipe()
         let store = try session.store()
         if let stage = session.arguments.operand(1) { return try log(of: stage, recipe.name, store) }
-        let builds = try store.builds(recipe: recipe.name, limit: 20)
+        let limit = try session.arguments.number("last", least: 1) ?? LogCommand.builds
+        let builds = try store.builds(recipe: recipe.name, limit: limit)
         if session.console.json {
-            session.console.result(
-                JSON.array(
-                    builds.map {
-                        .object([
-                            ("build", .int($0.id)), ("started", .int($0.started)), ("seconds", .double($0.seconds)),
-                            ("outcome", .string($0.outcome)),
-                        ])
-                    }
-                ).pretty(depth: 1))
+            let list = try builds.map { build in
+                LogCommand.json(build, try store.actions(ofBuild: build.id))
+            }
+            session.console.result(JSON.array(list).pretty(depth: 3))
             return .done
         }
         if builds.isEmpty { session.console.note("\(recipe.name) was never built here") }
-        for build in builds {
-            let actions = try store.actions(ofBuild: build.id)
-            let ran = actions.count { $0.outcome == .ran }
-            session.console.result(
-                "#\(build.id)  \(LogCommand.date(build.started))  \(build.outcome)  \(Format.seconds(build.seconds))"
-                    + "  \(ran) ran, \(actions.count { $0.outcome == .hit }) from the cache")
-            for action in actions where action.outcome == .ran || action.outcome == .failed {
-                session.console.result(
-                    "      \(action.outcome.rawValue)  \(action.name)  \(Format.seconds(action.seconds))")
-            }
-        }
+        for build in builds { try list(build, store) }
         return .done
+    }
+
+    private func list(_ build: BuildRecord, _ store: Store) throws {
+        let console = session.console
+        let counts = [
+            "\(build.ran) ran", "\(build.hits) from the cache", build.failed > 0 ? "\(build.failed) failed" : nil,
+            build.skipped > 0 ? "\(build.skipped) skipped" : nil,
+            build.savedSeconds >= 0.05 ? "saved \(Format.seconds(build.savedSeconds))" : nil,
+        ].compactMap(\.self).joined(separator: ", ")
+        let parameters = LogCommand.parameters(build)
+        console.result(
+            "#\(build.id)  \(Format.date(build.started))  \(build.outcome)  \(Format.seconds(build.seconds))  \(counts)"
+                + (parameters.isEmpty ? "" : "  \(parameters)"))
+        let worked = try store.actions(ofBuild: build.id).filter { $0.outcome == .ran || $0.outcome == .failed }
+        // Failures first, because they are what one looks for.
+        let order = worked.sorted {
+            ($0.outcome == .failed ? 0 : 1, -$0.seconds, $0.position)
+                < ($1.outcome == .failed ? 0 : 1, -$1.seconds, $1.position)
+        }
+        for action in order.prefix(LogCommand.actions) {
+            console.result("      \(action.outcome.rawValue)  \(action.name)  \(Format.seconds(action.seconds))")
+        }
+        if order.count > LogCommand.actions { console.result("      and \(order.count - LogCommand.actions) more") }
+    }
+
+    /// `suite=trixie`; nothing for a recipe without parameters.
+    static func parameters(_ build: BuildRecord) -> String {
+        guard let fields = (try? JSON(parsing: build.parameters, file: "parameters"))?.object else { return "" }
+        return fields.map { "\($0.0)=\($0.1.string ?? $0.1.description)" }.joined(separator: " ")
+    }
+
+    /// A build as `log`, `stats` and `graph` give it.
+    static func json(_ build: BuildRecord, _ actions: [BuildAction]?) -> JSON {
+        var fields: [(String, JSON)] = [
+            ("build", .int(build.id)), ("recipe", .string(build.recipe)), ("cell", .string(build.cell)),
+            ("parameters", (try? JSON(parsing: build.parameters, file: "parameters")) ?? .null),
+            ("started", .int(build.started)), ("seconds", .rounded(build.seconds)),
+            ("outcome", .string(build.outcome)), ("ran", .int(Int64(build.ran))), ("hit", .int(Int64(build.hits))),
+            ("failed", .int(Int64(build.failed))), ("skipped", .int(Int64(build.skipped))),
+            ("cpu_seconds", .rounded(build.cpuSeconds)), ("made_bytes", .int(build.madeBytes)),
+            ("saved_seconds", .rounded(build.savedSeconds)), ("saved_bytes", .int(build.savedBytes)),
+        ]
+        if let actions {
+            fields.append(("actions", .array(actions.filter { $0.outcome != .gone }.map(json))))
+        }
+        return .object(fields)
+    }
+
+    static func json(_ action: BuildAction) -> JSON {
+        .object([
+            ("action", .string(action.name)), ("outcome", .string(action.outcome.rawValue)),
+            ("key", action.key.map { .string($0.hex) } ?? .null), ("start", .rounded(action.start)),
+            ("seconds", .rounded(action.seconds)), ("cpu_seconds", .rounded(action.cpuSeconds)),
+            ("max_memory", .int(action.maxMemory)), ("output_bytes", .int(action.outputBytes)),
+        ])
     }
 
     /// The newest log of a stage.
     private func log(of stage: String, _ recipe: String, _ store: Store) throws -> ExitCode {
-        let names = ["\(recipe)/\(stage)", stage]
-        for build in try store.builds(recipe: recipe, limit: 200) {
-            for action in try store.actions(ofBuild: build.id) where names.contains(action.name) {
-                guard let key = action.key else { continue }
+        for name in ["\(recipe)/\(stage)", stage] {
+            for row in try store.actions(named: name, recipe: recipe, limit: 200) {
+                guard let key = row.action.key else { continue }
                 let path = HelperRunner.log(of: key, cache: store.directory)
                 guard let bytes = try Files.readIfPresent(path) else { continue }
-                session.console.note("log of \(action.name), build #\(build.id): \(path)")
-                session.console.raw(String(decoding: bytes, as: UTF8.self))
+                let text = String(decoding: bytes, as: UTF8.self)
+                if session.console.json {
+                    session.console.result(
+                        JSON.object([
+                            ("action", .string(name)), ("build", .int(row.build)), ("file", .string(path)),
+                            ("text", .string(text)),
+                        ]).description)
+                } else {
+                    session.console.note("log of \(name), build #\(row.build): \(path)")
+                    session.console.raw(text)
+                }
                 return .done
             }
         }
         throw ForgeError(
             .badInput, "there is no log of “\(stage)”", remedy: "forge log \(recipe) lists builds and what ran in them")
     }
+}
 
-    /// `2026-03-01 12:00:05` in UTC.
-    static func date(_ seconds: Int64) -> String {
-        var time = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&time, &parts)
-        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
-            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
-    }
+extension JSON {
+    /// A number with three decimals: milliseconds of seconds.
+    static func rounded(_ value: Double) -> JSON { .double((value * 1000).rounded() / 1000) }
 }

@@ -32,7 +32,7 @@ struct ShellCommand {
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
         let engine = Engine(
-            plan: planned.plan, cache: store, objects: store, runner: runner, observer: view,
+            plan: planned.plan, cache: store, runner: runner, observer: view,
             limits: Resources(cpu: Host.coreCount, memory: .max, network: 1))
         try engine.run(wanted: action.dependencies)
         session.console.clearLive()

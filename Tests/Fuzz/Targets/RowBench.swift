@@ -34,9 +34,9 @@ struct RowBench {
         _ = try store.put(Array("object".utf8))
         try store.commit(key, ActionResult(outputs: [.init(name: "out", kind: .file, digest: object)]))
         try store.recordBuild(
-            BuildRecord(recipe: "r", cell: "c", started: 1, seconds: 1, outcome: "done"),
-            actions: [BuildAction(name: "a", key: key, outcome: .ran, seconds: 1)],
-            parts: [key: [KeyPart(name: "setting format", value: "1")]])
+            BuildRecord(recipe: "r", cell: "c", parameters: "{}", started: 1, seconds: 1, outcome: "done"),
+            actions: [BuildAction(name: "a", position: 0, key: key, outcome: .ran, seconds: 1)],
+            parts: [key: [KeyPart(name: "setting format", value: "1")]], state: KeyState())
         _ = try store.digest(ofFile: "/etc/hostname")
         try store.flush()
         var opened: OpaquePointer?
@@ -84,7 +84,7 @@ struct RowBench {
         case UInt8(ascii: "k"):
             try run("UPDATE key_parts SET parts = ?", value, isText: true)
             _ = try refusal.unless { try store.keyParts(of: key) }
-            _ = try refusal.unless { try store.keyParts(action: "a") }
+            _ = try refusal.unless { try store.newest("a", lineage: nil) }
         case UInt8(ascii: "b"):
             try run("UPDATE builds SET details = ?", value, isText: true)
             _ = try refusal.unless { try store.builds() }
