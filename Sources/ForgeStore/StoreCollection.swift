@@ -1,5 +1,5 @@
-import ForgeBase
-import ForgeSystem
+package import ForgeBase
+package import ForgeSystem
 import Glibc
 
 /// Holds off garbage collection as long as it lives. Every build holds one; many can be held at once.
@@ -46,20 +46,32 @@ extension Store {
     /// Held by everything that relies on objects it has seen: a running build, a shell in a sandbox.
     package func hold() throws -> StoreUse { try StoreUse(directory + "/gc.lock") }
 
+    /// Keeps builds away from a cache while the lock lives.
+    /// - Throws: `.io` if a build is running, and does not end within two seconds.
+    package static func alone(in directory: String) throws(ForgeError) -> FileLock {
+        guard let lock = try FileLock.tryLock(directory + "/gc.lock", patience: 2000) else {
+            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
+        }
+        return lock
+    }
+
     /// Removes what the policy does not keep.
     /// - Throws: `.io` if a build is running.
     package func collect(_ policy: CollectionPolicy) throws -> CollectionReport {
-        guard let report = try collectIfFree(policy) else {
-            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
-        }
-        return report
+        let alone = try Store.alone(in: directory)
+        defer { withExtendedLifetime(alone) {} }
+        return try collectAlone(policy)
     }
 
     /// Removes what the policy does not keep; nil, and nothing is removed, if a build is running.
     package func collectIfFree(_ policy: CollectionPolicy) throws -> CollectionReport? {
-        try requireWriting()
         guard let alone = try FileLock.tryLock(directory + "/gc.lock") else { return nil }
         defer { withExtendedLifetime(alone) {} }
+        return try collectAlone(policy)
+    }
+
+    private func collectAlone(_ policy: CollectionPolicy) throws -> CollectionReport {
+        try requireWriting()
         try flush()
         let now = Int64(time(nil))
         var report = CollectionReport()

@@ -186,9 +186,7 @@ extension Store {
     /// - Throws: `.io` if a build is using the cache.
     package static func repair(directory: String, jobs: Int = 2) throws -> [StoreDamage] {
         guard Files.isDirectory(directory) else { throw ForgeError(.io, "there is no cache \(directory)") }
-        guard let alone = try FileLock.tryLock(directory + "/gc.lock") else {
-            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
-        }
+        let alone = try Store.alone(in: directory)
         defer { withExtendedLifetime(alone) {} }
         var damages = try Salvage.run(directory + "/forge.db")
         let store = try Store(directory: directory)

@@ -190,9 +190,18 @@ package struct FileLock: ~Copyable {
     }
 
     /// Takes the lock if it is free; nil if somebody has it.
-    package static func tryLock(_ path: String, exclusive: Bool = true) throws(ForgeError) -> FileLock? {
-        let raw = try acquire(path, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB)
-        return raw < 0 ? nil : FileLock(raw: raw)
+    /// - Parameter patience: how long to wait for somebody who is about to end, in milliseconds.
+    package static func tryLock(
+        _ path: String, exclusive: Bool = true, patience: Int = 0
+    ) throws(ForgeError) -> FileLock? {
+        var waited = 0
+        while true {
+            let raw = try acquire(path, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB)
+            if raw >= 0 { return FileLock(raw: raw) }
+            guard waited < patience else { return nil }
+            SystemTime.sleep(milliseconds: 20)
+            waited += 20
+        }
     }
 
     private init(raw: Int32) { self.raw = raw }

@@ -104,10 +104,8 @@ struct CacheCommand {
     /// Removes everything in the cache, also what belongs to ids of an ordinary user's range.
     private func clear() throws -> ExitCode {
         let directory = try session.cacheDirectory()
-        let lock = try FileLock.tryLock(directory + "/gc.lock")
-        guard lock != nil else {
-            throw ForgeError(.io, "a build is using the cache \(directory)", remedy: "run this again when it is done")
-        }
+        let alone = try Store.alone(in: directory)
+        defer { withExtendedLifetime(alone) {} }
         for name in [
             "forge.db", "forge.db-wal", "forge.db-shm", "objects", "partial", "tmp", "checkouts", "logs",
         ] {
