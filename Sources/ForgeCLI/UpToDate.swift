@@ -50,7 +50,7 @@ struct UpToDate {
             encoder.add(name)
             encoder.add(value)
         }
-        // As it is: a hash would cost a start of the crypto library.
+        // As it is: short enough for a key of its own, without a hash.
         return encoder.bytes
     }
 }
