@@ -26,10 +26,10 @@ int forge_terminal_columns(int fd) {
     return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-int forge_pipe(int *read_end, int *write_end) {
+int forge_pipe(int *read_end, int *write_end, int waits) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    if (!waits) fcntl(ends[0], F_SETFL, O_NONBLOCK);
     *read_end = ends[0];
     *write_end = ends[1];
     return 0;

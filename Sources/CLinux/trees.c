@@ -16,7 +16,9 @@ struct entry { /* struct linux_dirent64 */
     char name[];
 };
 
-static int remove_at(int parent, const char *name);
+enum { UNKNOWN_TYPE = 0, DIRECTORY_TYPE = 4 }; /* DT_UNKNOWN, DT_DIR of <dirent.h> */
+
+static int remove_at(int parent, const char *name, unsigned char type);
 
 static int empty_directory(int fd) {
     _Alignas(struct entry) char buffer[2048];
@@ -32,7 +34,7 @@ static int empty_directory(int fd) {
                 struct entry *entry = (struct entry *)(buffer + at);
                 at += entry->length;
                 if (strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0) continue;
-                if (remove_at(fd, entry->name) != 0) return -1;
+                if (remove_at(fd, entry->name, entry->type) != 0) return -1;
                 removed = 1;
             }
         }
@@ -40,9 +42,13 @@ static int empty_directory(int fd) {
     }
 }
 
-static int remove_at(int parent, const char *name) {
-    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return 0;
-    int error = errno;
+/* What is said to be a directory is not tried as a file first. */
+static int remove_at(int parent, const char *name, unsigned char type) {
+    int error = ENOTDIR;
+    if (type != DIRECTORY_TYPE) {
+        if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return 0;
+        error = errno;
+    }
     struct stat info;
     if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : -1;
     if (!S_ISDIR(info.st_mode)) return errno = error, -1;
@@ -61,7 +67,7 @@ static int remove_at(int parent, const char *name) {
 
 int forge_remove_tree(const char *path) {
     if (!*path) return errno = EINVAL, -1;
-    return remove_at(AT_FDCWD, path);
+    return remove_at(AT_FDCWD, path, UNKNOWN_TYPE);
 }
 
 int forge_make_directories(const char *path, mode_t mode) {

@@ -10,7 +10,7 @@ package enum Forge {
     /// - Parameter words: the command line without the program's name.
     /// - Returns: the exit status: a code, or that of an action's child process.
     package static func main(_ words: [String]) -> Int32 {
-        if words == [HelperRunner.scriptCommand] { return ActionChild.runScript() }
+        if words == [ScriptChild.command] { return ScriptWorker.main() }
         return command(words).rawValue
     }
 

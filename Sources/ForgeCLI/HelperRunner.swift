@@ -5,7 +5,8 @@ import ForgeStore
 import ForgeSystem
 import Glibc
 
-/// Runs each action as a child process: `forge-helper run`.
+/// Runs each action in a child process: `forge-helper run` for a built-in stage, one of a few `forge run-scripts` for a
+/// script.
 final class HelperRunner: ActionRunner {
     /// Where helpers fetch from, and what else they may know that is in no key.
     struct Surroundings {
@@ -18,6 +19,8 @@ final class HelperRunner: ActionRunner {
 
     private final class Running {
         let child: Child
+        /// The child if it goes on to the next script.
+        let scripts: ScriptChild?
         let scratch: Scratch
         let log: String
         let started: Double
@@ -27,18 +30,18 @@ final class HelperRunner: ActionRunner {
         var isOverdue = false
         var events: [UInt8] = []
         var outcome: Result<(outputs: [ActionResult.Output], provides: [JSON]), ForgeError>?
+        /// Processor time in seconds and bytes of memory, as a script's child says.
+        var used: (seconds: Double, memory: Int64)?
 
-        init(child: Child, scratch: Scratch, log: String, started: Double, limit: Int64?) {
+        init(child: Child, scripts: ScriptChild?, scratch: Scratch, log: String, started: Double, limit: Int64?) {
             self.child = child
+            self.scripts = scripts
             self.scratch = scratch
             self.log = log
             self.started = started
             self.limit = limit
         }
     }
-
-    /// The word that makes `forge` the child process of a script's action.
-    static let scriptCommand = "run-script"
 
     private let helper: String
     private let program: String
@@ -48,6 +51,8 @@ final class HelperRunner: ActionRunner {
     private let signals: Signals
     private let time: any TimeSource
     private var running: [Int: Running] = [:]
+    /// Children that wait for a script.
+    private var idle: [ScriptChild] = []
     private var pending: [RunnerEvent] = []
 
     init(helper: String, store: Store, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
@@ -59,6 +64,10 @@ final class HelperRunner: ActionRunner {
         self.time = time
     }
 
+    deinit {
+        for scripts in idle { scripts.finish() }
+    }
+
     /// The log of an action, by its key.
     static func log(of key: Digest, cache: String) -> String { "\(cache)/logs/\(key.hex).log" }
 
@@ -66,24 +75,38 @@ final class HelperRunner: ActionRunner {
         // What the plan has put into the store must be there for the other process.
         try store.flush()
         let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
-        let message = HelperRequest(
-            request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,
-            snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
-            offline: surroundings.offline)
         let log = HelperRunner.log(of: request.key.digest, cache: cache)
         try Files.makeDirectories(Files.parent(of: log))
-        let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
-        let isScript = request.action.program == .script
-        let child = try Command(
-            isScript ? program : helper, [isScript ? HelperRunner.scriptCommand : "run"],
-            environment: HelperRunner.environment(),
-            input: .bytes(Array(message.json.description.utf8)),
-            output: .descriptor(logFile.raw), events: true,
-            // Offline, a stage that fetches may still find everything in the cache; the kernel sees to it that it asks nobody.
-            namespaces: request.action.network && !surroundings.offline ? .none : .private(network: false)
-        ).start()
+        let message = HelperRequest(
+            request, cache: cache, scratch: scratch.path, log: log, mirrors: surroundings.mirrors,
+            snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
+            offline: surroundings.offline)
+        let scripts = request.action.program == .script ? try ask(message) : nil
+        let child = try scripts?.child ?? startHelper(message, network: request.action.network, log)
         running[index] = Running(
-            child: child, scratch: scratch, log: log, started: seconds(), limit: request.action.timeout)
+            child: child, scripts: scripts, scratch: scratch, log: log, started: seconds(),
+            limit: request.action.timeout)
+    }
+
+    private func startHelper(_ message: HelperRequest, network: Bool, _ log: String) throws -> Child {
+        let log = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
+        return try Command(
+            helper, ["run"], environment: HelperRunner.environment(),
+            input: .bytes(Array(message.json.description.utf8)), output: .descriptor(log.raw), events: true,
+            // Offline, a stage that fetches may still find everything in the cache; the kernel sees to it that it asks nobody.
+            namespaces: network && !surroundings.offline ? .none : .private(network: false)
+        ).start()
+    }
+
+    /// Hands a script to a child that waits for one, or to a new one.
+    private func ask(_ message: HelperRequest) throws -> ScriptChild {
+        while let waiting = idle.popLast() {
+            // One that was killed meanwhile, as by a lack of memory, is no reason for the script to fail.
+            if waiting.isAlive, (try? waiting.ask(message)) != nil { return waiting }
+        }
+        let fresh = try ScriptChild(program: program)
+        try fresh.ask(message)
+        return fresh
     }
 
     /// What helpers see of forge's environment: how to reach the network, where programs are. Nothing of it can reach an
@@ -110,7 +133,12 @@ final class HelperRunner: ActionRunner {
             if ready[0], signals.next() != nil { return .interrupted }
             for (i, index) in order.enumerated() where ready[1 + 2 * i] || ready[2 + 2 * i] {
                 try readEvents(index)
-                if ready[2 + 2 * i] { try conclude(index) }
+                if let action = running[index], action.outcome != nil, let scripts = action.scripts {
+                    idle.append(scripts)
+                    conclude(index, action, nil)
+                } else if ready[2 + 2 * i] {
+                    try bury(index)
+                }
             }
             stopOverdue()
             if pending.isEmpty { return .tick }
@@ -149,33 +177,40 @@ final class HelperRunner: ActionRunner {
             }
             switch event {
             case .progress(let progress): pending.append(.progress(index, progress))
+            case .used(let seconds, let memory): action.used = (seconds, memory)
             case .result(let outputs, let provides): action.outcome = .success((outputs, provides))
             case .error(let error): action.outcome = .failure(error)
             }
         }
     }
 
-    /// The child has ended: its last word and its exit status make the result.
-    private func conclude(_ index: Int) throws {
+    /// The child has ended.
+    private func bury(_ index: Int) throws {
         guard let action = running[index], let report = try action.child.reap() else { return }
         try readEvents(index)
+        conclude(index, action, report)
+    }
+
+    /// An action has ended: its last word and its child's exit status, if that has ended too, make the result.
+    private func conclude(_ index: Int, _ action: Running, _ report: ExitReport?) {
         running[index] = nil
         action.scratch.remove()
         let result: Result<ActionResult, ForgeError>
         switch action.outcome {
-        case .success(let value) where report.succeeded:
+        case .success(let value) where report?.succeeded ?? true:
+            let used = action.used ?? report.map { ($0.userSeconds + $0.systemSeconds, $0.maxMemory) } ?? (0, 0)
             result = .success(
                 ActionResult(
                     outputs: value.outputs, provides: value.provides, seconds: seconds() - action.started,
-                    cpuSeconds: report.userSeconds + report.systemSeconds, maxMemory: report.maxMemory))
+                    cpuSeconds: used.0, maxMemory: used.1))
         case _ where action.isOverdue:
             result = .failure(HelperRunner.overdue(action, action.limit ?? 0))
         case .failure(var error):
             if error.code == .stageFailed { error.details += HelperRunner.tail(of: action.log) }
             result = .failure(error)
         default:
-            result = .failure(
-                ForgeError(.stageFailed, "the helper \(report.status)", details: HelperRunner.tail(of: action.log)))
+            let how = report.map { "the helper \($0.status)" } ?? "the helper made no result"
+            result = .failure(ForgeError(.stageFailed, how, details: HelperRunner.tail(of: action.log)))
         }
         pending.append(.finished(index, result))
     }

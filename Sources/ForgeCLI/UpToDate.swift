@@ -9,14 +9,14 @@ import ForgeSystem
 struct UpToDate {
     let session: Session
 
-    static let memo = "up to date 1"
+    private static let format = "up to date 2"
     /// Longest time, in seconds, without asking the cache: results that are used must not look unused to garbage collection.
     private static let longest: Int64 = 3600
 
     /// The report of a build with nothing to do; nil if that has to be found out.
     func report() throws -> BuildReport? {
         let start = session.seconds
-        guard let value = try session.store().memo(UpToDate.memo, key()), let note = Note(value) else { return nil }
+        guard let value = try file().read(), let note = Note(value) else { return nil }
         let age = session.time.wall() - note.written
         guard age >= 0, age < UpToDate.longest, note.witnesses.stillHold() else { return nil }
         for warning in note.warnings { session.console.warning(warning) }
@@ -30,12 +30,16 @@ struct UpToDate {
         let note = Note(
             written: session.time.wall(), recipe: outcome.recipe.name, hit: outcome.count(.hit) + outcome.count(.ran),
             warnings: outcome.recipe.warnings.map(\.description), artifacts: outcome.artifacts, witnesses: witnesses)
-        try session.store().setMemo(UpToDate.memo, key(), note.bytes)
+        try file().write(note.bytes)
+    }
+
+    private func file() throws -> NoteFile {
+        NoteFile(cache: try session.cacheDirectory(), folder: "up-to-date", key: try key())
     }
 
     /// What is asked for: everything besides files that decides what a build does.
     private func key() throws -> [UInt8] {
-        var encoder = CanonicalEncoder(domain: UpToDate.memo)
+        var encoder = CanonicalEncoder(domain: UpToDate.format)
         encoder.add(Version.text)
         // Another forge may plan differently.
         if let path = Host.executablePath, let program = try Files.status(path)?.identity {
@@ -50,7 +54,6 @@ struct UpToDate {
             encoder.add(name)
             encoder.add(value)
         }
-        // As it is: short enough for a key of its own, without a hash.
         return encoder.bytes
     }
 }
@@ -80,13 +83,13 @@ extension UpToDate {
         }
 
         /// nil for bytes that are no note.
-        init?(_ bytes: [UInt8]) {
+        init?(_ bytes: ArraySlice<UInt8>) {
             let newline = UInt8(ascii: "\n")
             guard let end = bytes.firstIndex(of: newline),
-                let json = try? JSON(parsing: Array(bytes[..<end]), file: "memo"),
+                let json = try? JSON(parsing: Array(bytes[..<end]), file: "note"),
                 let written = json["written"]?.int, let recipe = json["recipe"]?.string, let hit = json["hit"]?.int,
                 let warnings = json["warnings"]?.array, let length = json["artifacts"]?.int,
-                length >= 0, end + 1 + Int(length) <= bytes.count
+                length >= 0, end + 1 + Int(length) <= bytes.endIndex
             else { return nil }
             self.written = written
             self.recipe = recipe

@@ -22,6 +22,8 @@ package struct HelperRequest: Sendable, Equatable {
     package var cache: String
     /// An empty directory of this action's own, removed afterwards.
     package var scratch: String
+    /// Where a script's output goes; nil for one that has the process, and its output, to itself.
+    package var log: String?
     package var jobs: Int
     /// Where to fetch from: archive name → base URLs, in the order to try. Never part of a key.
     package var mirrors: [(String, [String])]
@@ -33,8 +35,9 @@ package struct HelperRequest: Sendable, Equatable {
     package var offline: Bool
 
     package init(
-        _ request: ActionRequest, cache: String, scratch: String, mirrors: [(String, [String])] = [],
-        snapshots: [(String, [String])] = [], clockOffset: String? = nil, offline: Bool = false
+        _ request: ActionRequest, cache: String, scratch: String, log: String? = nil,
+        mirrors: [(String, [String])] = [], snapshots: [(String, [String])] = [], clockOffset: String? = nil,
+        offline: Bool = false
     ) {
         let action = request.action
         self.action = action.name
@@ -52,6 +55,7 @@ package struct HelperRequest: Sendable, Equatable {
         seed = request.key.seed
         self.cache = cache
         self.scratch = scratch
+        self.log = log
         jobs = request.jobs
         self.mirrors = mirrors
         self.snapshots = snapshots
@@ -94,6 +98,7 @@ package struct HelperRequest: Sendable, Equatable {
             ("seed", .string(seed.description)),
             ("cache", .string(cache)),
             ("scratch", .string(scratch)),
+            ("log", log.map(JSON.string) ?? .null),
             ("jobs", .int(Int64(jobs))),
             ("mirrors", places(mirrors)),
             ("snapshots", places(snapshots)),
@@ -140,6 +145,7 @@ package struct HelperRequest: Sendable, Equatable {
         seed = try field("seed", digest)
         cache = try field("cache", \.string)
         scratch = try field("scratch", \.string)
+        log = json["log"]?.string
         jobs = Int(try field("jobs", \.int))
         mirrors = try field("mirrors", places)
         snapshots = try field("snapshots", places)
@@ -171,6 +177,8 @@ extension StageProgram {
 /// What the helper says on descriptor 3, one JSON object a line.
 package enum HelperEvent: Sendable {
     case progress(ActionProgress)
+    /// What a script took: processor time in seconds, bytes of its largest process.
+    case used(cpuSeconds: Double, maxMemory: Int64)
     case result(outputs: [ActionResult.Output], provides: [JSON])
     case error(ForgeError)
 
@@ -180,6 +188,11 @@ package enum HelperEvent: Sendable {
             return .object([
                 ("event", .string("progress")), ("phase", progress.phase.map(JSON.string) ?? .null),
                 ("done", .int(progress.done)), ("total", .int(progress.total)), ("unit", .string(progress.unit)),
+            ])
+        case .used(let seconds, let memory):
+            return .object([
+                ("event", .string("used")), ("cpu_microseconds", .int(Int64(seconds * 1e6))),
+                ("max_memory", .int(memory)),
             ])
         case .result(let outputs, let provides):
             let list = outputs.map { output in
@@ -202,6 +215,9 @@ package enum HelperEvent: Sendable {
                 ActionProgress(
                     phase: json["phase"]?.string, done: json["done"]?.int ?? 0, total: json["total"]?.int ?? 0,
                     unit: json["unit"]?.string ?? "items"))
+        case "used":
+            guard let cpu = json["cpu_microseconds"]?.int, let memory = json["max_memory"]?.int else { return nil }
+            self = .used(cpuSeconds: Double(cpu) / 1e6, maxMemory: memory)
         case "result":
             var outputs: [ActionResult.Output] = []
             for item in json["outputs"]?.array ?? [] {

@@ -10,16 +10,15 @@ import Synchronization
 package enum ActionChild {
     /// Does something and reports what it throws, to `forge` and to the log.
     /// - Returns: the exit status.
-    package static func reporting(_ body: (Events) throws -> Int32) -> Int32 {
-        let events = Events()
+    package static func reporting(to events: Events = Events(), _ body: (Events) throws -> Int32) -> Int32 {
         do {
             return try body(events)
         } catch {
             let known = error as? ForgeError ?? (error as? ForgeErrors)?.errors.first
             let said = known ?? ForgeError(.bug, "\(error)")
-            events.send(HelperEvent.error(said).json)
             let text = Array("\(said)\n".utf8)
             _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            events.send(HelperEvent.error(said).json)
             return said.code.rawValue
         }
     }
@@ -31,10 +30,9 @@ package enum ActionChild {
 
     /// Does one action and reports its outputs.
     package static func run(
-        _ events: Events, _ perform: (HelperRequest, Store, Events) throws -> StageResult
+        _ events: Events, _ request: HelperRequest, in store: Store,
+        _ perform: (HelperRequest, Store, Events) throws -> StageResult
     ) throws {
-        let request = try HelperRequest(json: try message())
-        let store = try Store(directory: request.cache, sweeping: false)
         let result = try perform(request, store, events)
         for output in request.outputs where !result.outputs.contains(where: { $0.name == output.name }) {
             throw ForgeError(.bug, "stage “\(request.stage)” made no output “\(output.name)”")
@@ -42,15 +40,6 @@ package enum ActionChild {
         // The other process must see every object before it hears of it.
         try store.flush()
         events.send(HelperEvent.result(outputs: result.outputs, provides: result.provides).json)
-    }
-
-    /// `forge run-script`: a script needs none of the libraries of built-in stages, which take longer to load than many a
-    /// script runs; so `forge` is its own child.
-    package static func runScript() -> Int32 {
-        reporting { events in
-            try run(events) { request, store, _ in try ScriptStage(request, store).run() }
-            return 0
-        }
     }
 }
 

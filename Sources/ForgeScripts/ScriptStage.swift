@@ -25,10 +25,22 @@ package struct ScriptStage {
         static let stage = "/stage"
         static let work = "/work"
         static let options = "/forge"
+
+        /// Where something is mounted in every sandbox.
+        static let mounted = [inputs, outputs, stage, work, options, "/dev", "/proc", "/run", "/tmp"]
+    }
+
+    /// A directory of the cache with an empty one for each place where something is mounted. It lies below every build
+    /// root: to make them anew in each sandbox, and to remove them, takes longer than the mounts.
+    private func mountPoints() throws -> String {
+        let path = "\(store.directory)/mount-points"
+        for place in Place.mounted { try Files.makeDirectories(path + place) }
+        return path
     }
 
     /// Runs the script to its end and takes what it made into the store.
-    package func run() throws -> StageResult {
+    /// - Returns: what it made, and the bytes of its largest process.
+    package func run() throws -> (result: StageResult, memory: Int64) {
         let (sandbox, used) = try prepare()
         defer { withExtendedLifetime(used) {} }
         let report = try sandbox.run(
@@ -36,7 +48,7 @@ package struct ScriptStage {
         guard report.succeeded else {
             throw ForgeError(.stageFailed, "the script of stage “\(request.stage)” \(report.status)")
         }
-        return StageResult(outputs: try request.outputs.map(collect))
+        return (StageResult(outputs: try request.outputs.map(collect)), report.maxMemory)
     }
 
     /// Checks everything out and describes the sandbox; also what `forge shell` enters.
@@ -56,33 +68,32 @@ package struct ScriptStage {
         let stage = try checkouts.open(request.stageDigest)
         var used = [base, stage]
         var sandbox = Sandbox(
-            root: .overlay(lower: [base.path], scratch: "\(scratch)/root"),
+            root: .overlay(lower: [base.path, try mountPoints()], scratch: "\(scratch)/root"),
             binds: [
                 .init(stage.path, at: Place.stage),
                 .init("\(scratch)/work", at: Place.work, writable: true),
                 .init("\(scratch)/out", at: Place.outputs, writable: true),
-                .init("\(scratch)/forge", at: Place.options),
+                .init("\(scratch)/forge", at: Place.options), .init("\(scratch)/in", at: Place.inputs),
             ])
         sandbox.noNewPrivileges = true
-        // That of this process, which is private and has nothing in it.
-        sandbox.network = true
-        for input in request.inputs { sandbox.binds.append(try bind(input, &used)) }
+        sandbox.binds += try request.inputs.compactMap { try place($0, &used) }
         FakeClock.apply(request.clockOffset, to: &sandbox)
         return (sandbox, used)
     }
 
-    /// An input is bound read-only at `/in/<name>`, of a list at `/in/<name>/<label>`.
-    private func bind(_ input: ResolvedInput, _ used: inout [Checkouts.Checkout]) throws -> Sandbox.Bind {
+    /// Puts an input at `/in/<name>`, one of a list at `/in/<name>/<label>`: a file as it is, a tree as a bind.
+    private func place(_ input: ResolvedInput, _ used: inout [Checkouts.Checkout]) throws -> Sandbox.Bind? {
         let name = input.label.isEmpty ? input.name : "\(input.name)/\(ScriptStage.fileName(input.label))"
-        let target = "\(Place.inputs)/\(name)"
-        if input.kind == .tree {
-            let checkout = try checkouts.open(input.digest, jobs: request.jobs)
-            used.append(checkout)
-            return .init(checkout.path, at: target)
+        let path = "\(request.scratch)/in/\(name)"
+        guard input.kind == .tree else {
+            if !input.label.isEmpty { try Files.makeDirectories(Files.parent(of: path)) }
+            try store.export(input.digest, to: path, mode: 0o444)
+            return nil
         }
-        let file = "\(request.scratch)/in/\(ScriptStage.fileName(name))"
-        try store.export(input.digest, to: file, mode: 0o444)
-        return .init(file, at: target)
+        try Files.makeDirectories(path)
+        let checkout = try checkouts.open(input.digest, jobs: request.jobs)
+        used.append(checkout)
+        return .init(checkout.path, at: "\(Place.inputs)/\(name)")
     }
 
     /// A label as one part of a path.

@@ -14,7 +14,9 @@ package enum HelperMain {
     package static func main(_ words: [String]) -> Int32 {
         ActionChild.reporting { events in
             switch words.first {
-            case "run": try ActionChild.run(events, perform)
+            case "run":
+                let request = try HelperRequest(json: try ActionChild.message())
+                try ActionChild.run(events, request, in: try Store(directory: request.cache, sweeping: false), perform)
             case "shell" where words.count > 1: return try shell(words[1], command: words.count > 2 ? words[2] : nil)
             case "lock": try HelperLock(events: events).run(try ActionChild.message())
             case "hash": try HelperHash(events: events).run(try ActionChild.message())
@@ -31,7 +33,7 @@ package enum HelperMain {
 
     private static func perform(_ request: HelperRequest, _ store: Store, _ events: Events) throws -> StageResult {
         switch request.program {
-        case .script: return try ScriptStage(request, store).run()
+        case .script: throw ForgeError(.bug, "\(request.action) is a script, which `forge run-scripts` runs")
         case .builtin(let name): return try Builtins.run(name, request, try context(request, store, events))
         }
     }

@@ -212,7 +212,7 @@ extension Store {
 
     /// Old logs and downloads that were given up, and memos of files that are gone.
     private func sweepLeftovers(now: Int64, maxAge: Int64) throws {
-        for (folder, age) in [("logs", maxAge), ("partial", 7 * 86_400)] {
+        for (folder, age) in [("logs", maxAge), ("partial", 7 * 86_400)] + NoteFile.folders {
             let folder = "\(directory)/\(folder)"
             guard Files.isDirectory(folder) else { continue }
             for name in try Files.list(folder) {

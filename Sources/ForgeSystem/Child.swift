@@ -45,6 +45,8 @@ package final class Child {
     package private(set) var errors: Int32
     /// Read end of the child's descriptor 3, or -1.
     package private(set) var events: Int32
+    /// Write end of standard input if that is a pipe, else -1.
+    private var input: Int32
     private let reports: Int32
     private let ownGroup: Bool
     private let name: String
@@ -54,6 +56,7 @@ package final class Child {
         pid = spawned.pid
         pidfd = spawned.pidfd
         reports = spawned.reports
+        input = ends.input
         output = ends.output
         errors = ends.errors
         events = ends.events
@@ -67,7 +70,16 @@ package final class Child {
             var usage = forge_usage()
             _ = forge_reap(pid, &usage)
         }
-        for fd in [output, errors, events, reports, pidfd] where fd >= 0 { close(fd) }
+        for fd in [input, output, errors, events, reports, pidfd] where fd >= 0 { close(fd) }
+    }
+
+    /// Writes to the child's standard input, which must be a pipe. Waits until the child takes it.
+    package func send(_ bytes: [UInt8]) throws(ForgeError) { try FileDescriptor.write(bytes, to: input) }
+
+    /// Closes the child's standard input: there will be no more.
+    package func closeInput() {
+        if input >= 0 { close(input) }
+        input = -1
     }
 
     /// Asks the child and its process group to end (SIGTERM).

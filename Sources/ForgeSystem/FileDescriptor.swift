@@ -54,7 +54,10 @@ package struct FileDescriptor: ~Copyable {
     }
 
     /// Writes every byte.
-    package func write(_ bytes: UnsafeRawBufferPointer) throws(ForgeError) {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws(ForgeError) { try Self.write(bytes, to: raw) }
+
+    /// Writes every byte to a descriptor that stays somebody else's.
+    package static func write(_ bytes: UnsafeRawBufferPointer, to raw: Int32) throws(ForgeError) {
         var rest = bytes
         while rest.count > 0 {
             let done = Glibc.write(raw, rest.baseAddress, rest.count)
@@ -67,9 +70,12 @@ package struct FileDescriptor: ~Copyable {
     }
 
     /// Writes every byte.
-    package func write(_ bytes: [UInt8]) throws(ForgeError) {
+    package func write(_ bytes: [UInt8]) throws(ForgeError) { try Self.write(bytes, to: raw) }
+
+    /// Writes every byte to a descriptor that stays somebody else's.
+    package static func write(_ bytes: [UInt8], to raw: Int32) throws(ForgeError) {
         let result: Result<Void, ForgeError> = bytes.withUnsafeBytes { buffer in
-            do throws(ForgeError) { return .success(try write(buffer)) } catch { return .failure(error) }
+            do throws(ForgeError) { return .success(try write(buffer, to: raw)) } catch { return .failure(error) }
         }
         try result.get()
     }

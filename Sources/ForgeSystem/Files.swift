@@ -88,13 +88,16 @@ package enum Files {
         exists(path) ? try read(path) : nil
     }
 
-    /// Replaces a file in one step: a reader sees the old bytes or the new ones, also after a crash.
-    package static func write(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) throws(ForgeError) {
+    /// Replaces a file in one step: a reader sees the old bytes or the new ones.
+    /// - Parameter durably: also after a crash of the machine, which takes a wait for the disk.
+    package static func write(
+        _ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644, durably: Bool = true
+    ) throws(ForgeError) {
         let temporary = "\(path).\(getpid()).tmp"
         do throws(ForgeError) {
             let file = try FileDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
             try file.write(bytes)
-            try file.sync()
+            if durably { try file.sync() }
         } catch {
             unlink(temporary)
             throw ForgeError(error.code, "\(error.message) (writing \(path))", remedy: error.remedy)

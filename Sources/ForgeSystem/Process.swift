@@ -12,6 +12,8 @@ package struct Command: Sendable {
         case bytes([UInt8])
         /// An open descriptor, which stays the caller's: 0 for the terminal.
         case descriptor(Int32)
+        /// What `Child.send` writes.
+        case pipe
     }
 
     /// Where standard output or standard error goes.

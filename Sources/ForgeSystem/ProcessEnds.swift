@@ -36,15 +36,16 @@ final class ChildEnds {
         switch input {
         case .null: return try null()
         case .descriptor(let fd): return fd
+        case .pipe:
+            var readEnd: Int32 = -1
+            guard forge_pipe(&readEnd, &parent.input, 1) == 0 else { throw .system("cannot make a pipe") }
+            borrowed.append(readEnd)
+            return readEnd
         case .bytes(let bytes):
             let fd = forge_memory_file("forge-input")
             guard fd >= 0 else { throw .system("cannot make a file in memory") }
             borrowed.append(fd)
-            let file = FileDescriptor(owning: fd)
-            let result: Result<Void, ForgeError>
-            do throws(ForgeError) { result = .success(try file.write(bytes)) } catch { result = .failure(error) }
-            _ = file.release()
-            try result.get()
+            try FileDescriptor.write(bytes, to: fd)
             lseek(fd, 0, SEEK_SET)
             return fd
         }
@@ -56,7 +57,7 @@ final class ChildEnds {
         case .descriptor(let fd): return (fd, -1)
         case .pipe:
             var (readEnd, writeEnd): (Int32, Int32) = (-1, -1)
-            guard forge_pipe(&readEnd, &writeEnd) == 0 else { throw .system("cannot make a pipe") }
+            guard forge_pipe(&readEnd, &writeEnd, 0) == 0 else { throw .system("cannot make a pipe") }
             borrowed.append(writeEnd)
             return (writeEnd, readEnd)
         }
@@ -69,13 +70,14 @@ final class ChildEnds {
     }
 }
 
-/// Read ends of a child's pipes; -1 where there is none.
+/// The other ends of a child's pipes; -1 where there is none.
 struct ParentEnds {
+    var input: Int32 = -1
     var output: Int32 = -1
     var errors: Int32 = -1
     var events: Int32 = -1
 
     func closeAll() {
-        for fd in [output, errors, events] where fd >= 0 { close(fd) }
+        for fd in [input, output, errors, events] where fd >= 0 { close(fd) }
     }
 }

@@ -136,6 +136,52 @@ struct StageBuildTests {
         #expect(log == "1\n")
     }
 
+    // MARK: One after the other
+
+    /// Several scripts run below one child of `forge`, each in a sandbox of its own.
+    @Test func nothingOfAScriptIsThereForTheNext() throws {
+        try project.recipe(
+            script: """
+                first=/in/first
+                ls -A / /tmp /run /work /work/tmp /dev/shm > seen; ls -d /proc/[0-9]* | wc -l >> seen
+                /bin/busybox ip addr show lo | grep -c inet >> seen; /bin/busybox hostname >> seen; env | sort >> seen
+                sed -i '/^seen$/d' seen; cp seen /out/out
+                if [ ! -e $first ]; then
+                    for place in / /tmp /run /work /work/tmp /dev/shm; do touch $place/left; done
+                    /bin/busybox ip addr add 10.9.8.7/8 dev lo; /bin/busybox hostname left
+                    (sleep 1000 > /dev/null 2>&1 &)
+                fi
+                """, stage: "inputs: {first: {kind: file, optional: true}}\n")
+        let recipe = try project.text("recipes/r/recipe.yaml")
+        try project.write(
+            "recipes/r/recipe.yaml",
+            recipe.replacing("artifacts: {out: s.out}", with: "  t: {stage: own, inputs: {first: s.out}}\n")
+                + "artifacts: {s: s.out, t: t.out}\n")
+        let built = try project.forge("build", "r", "--jobs", "1")
+        #expect(built.status == .exited(0), "\(built.errors)")
+        func seen(_ name: String) throws -> [String] {
+            try project.text("out/r/default/\(name)").split(separator: "\n").map(String.init)
+                .filter { !$0.hasPrefix("FORGE_SEED=") }
+        }
+        #expect(try seen("s") == seen("t"))
+        #expect(try seen("s").contains("forge"))
+    }
+
+    /// The next script gets a child of its own.
+    @Test func aChildThatWasKilledFailsOneScript() throws {
+        try project.recipe(script: "touch /out/out; echo started; sleep 60")
+        let child = try Command(
+            BuildProject.program, ["build", "r"],
+            environment: Command.plainEnvironment + [("FORGE_CACHE", project.root + "/cache")], directory: project.root
+        ).start()
+        let log = "cat \(project.root)/cache/logs/*.log 2>/dev/null | grep -q started"
+        try project.shell("until \(log); do sleep 0.05; done; pkill -9 -P \(child.pid)")
+        let (report, _) = try child.drain()
+        #expect(report.status == .exited(6))
+        try project.recipe(script: "echo well > /out/out")
+        #expect(try project.forge("build", "r").status == .exited(0))
+    }
+
     // MARK: What is not declared
 
     func expect(_ text: String, endsWith end: String) throws { #expect(text.hasSuffix(end), "\(text)") }

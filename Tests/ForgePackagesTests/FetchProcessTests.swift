@@ -61,7 +61,10 @@ import Testing
     func aKilledDownloadGoesOnWhereItStopped(_ signal: Int32) throws {
         let slow = FetchServer { [body] _ in .init(body: body, pace: 2) }
         let child = try start(mirror: slow.url)
-        while slow.sent("/pool/thing.deb") < 1_000_000 { usleep(1000) }
+        while slow.sent("/pool/thing.deb") < 1_000_000 {
+            try #require(try child.reap() == nil)
+            usleep(1000)
+        }
         #expect(kill(child.pid, signal) == 0)
         #expect(try wait(child).status == .signalled(signal))
         let partial = try Files.read("\(cache)/partial/\(Digest.of(body).hex)")

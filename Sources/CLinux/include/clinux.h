@@ -129,4 +129,4 @@ void forge_ignore_broken_pipes(void);
 /* CPUs that this process may use. */
 int forge_usable_cpus(void);
 /* A pipe whose ends close at exec; its read end does not block. */
-int forge_pipe(int *read_end, int *write_end);
+int forge_pipe(int *read_end, int *write_end, int waits);
