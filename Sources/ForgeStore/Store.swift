@@ -18,9 +18,9 @@ package final class Store: ObjectStore, ActionCache {
     package let directory: String
     package let isReadOnly: Bool
     let database: Database
-    let pending = Mutex(Pending())
-    let notices = Mutex<[String]>([])
-    private let scratch = Mutex<ScratchDirectory?>(nil)
+    let pending = Locked(Pending())
+    let notices = Locked<[String]>([])
+    private let scratch = Locked<ScratchDirectory?>(nil)
     private let names = Atomic<Int>(0)
     private let hook: (@Sendable (WritePoint) throws -> Void)?
 

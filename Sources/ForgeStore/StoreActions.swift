@@ -1,6 +1,6 @@
 package import ForgeBase
+import ForgeSystem
 import Glibc
-import Synchronization
 
 /// The action cache.
 extension Store {

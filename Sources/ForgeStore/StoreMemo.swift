@@ -1,7 +1,6 @@
 package import ForgeBase
 package import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What a memo is filed under.
 struct MemoKey: Hashable, Sendable {

@@ -3,7 +3,6 @@ import ForgeEngine
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 import Testing
 
 /// The engine against the model of `Work.all(of:)`: random graphs with equal actions, built again and again with edits,

@@ -1,7 +1,6 @@
 import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 
 @testable import ForgeStore
 
@@ -77,7 +76,7 @@ struct Sample {
 
     var key: Digest { Digest.of("sample \(number)") }
 
-    private static let known = Mutex<[String: [UInt8]]>([:])
+    private static let known = Locked<[String: [UInt8]]>([:])
 
     func bytes(_ name: String, _ count: Int) -> [UInt8] {
         let text = "\(name) \(number) \(count)"

@@ -2,7 +2,6 @@ import ForgeBase
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What the tests of `ForgeStore` run in processes of their own, to be killed, starved or set upon each other.
 ///
@@ -80,7 +79,7 @@ struct Sample {
 
     var key: Digest { Digest.of("sample \(number)") }
 
-    private static let known = Mutex<[String: [UInt8]]>([:])
+    private static let known = Locked<[String: [UInt8]]>([:])
 
     /// Bytes that don't compress.
     func bytes(_ name: String, _ count: Int) -> [UInt8] {
