@@ -18,7 +18,6 @@ final class HelperRunner: ActionRunner {
 
     private final class Running {
         let child: Child
-        let scratch: Scratch
         let log: String
         let started: Double
         /// The limit in seconds, and when it is over.
@@ -28,9 +27,8 @@ final class HelperRunner: ActionRunner {
         var events: [UInt8] = []
         var outcome: Result<(outputs: [ActionResult.Output], provides: [JSON]), ForgeError>?
 
-        init(child: Child, scratch: Scratch, log: String, started: Double, limit: Int64?) {
+        init(child: Child, log: String, started: Double, limit: Int64?) {
             self.child = child
-            self.scratch = scratch
             self.log = log
             self.started = started
             self.limit = limit
@@ -48,6 +46,13 @@ final class HelperRunner: ActionRunner {
     private let signals: Signals
     private let time: any TimeSource
     private var running: [Int: Running] = [:]
+    /// Of the actions that are this build's until it releases them.
+    private var claims: [Int: Scratch] = [:]
+    /// Keys of actions that another build has.
+    private var elsewhere: [Int: Digest] = [:]
+    /// When those were asked for last.
+    private var asked = 0.0
+    private var lookups = 0
     private var pending: [RunnerEvent] = []
 
     init(helper: String, store: Store, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
@@ -59,13 +64,44 @@ final class HelperRunner: ActionRunner {
         self.time = time
     }
 
+    deinit { for scratch in claims.values { scratch.remove() } }
+
     /// The log of an action, by its key.
     static func log(of key: Digest, cache: String) -> String { "\(cache)/logs/\(key.hex).log" }
 
+    func claim(_ index: Int, _ request: ActionRequest) throws -> Bool {
+        if claims[index] != nil { return true }
+        claims[index] = try Scratch.claim(cache: cache, key: request.key.digest, helper: helper)
+        if claims[index] != nil { return true }
+        elsewhere[index] = request.key.digest
+        pending.append(.progress(index, ActionProgress(phase: "waits for another build")))
+        return false
+    }
+
+    func release(_ index: Int) { claims.removeValue(forKey: index)?.remove() }
+
+    /// Takes what other builds are done with, or have died of.
+    private func claimFreed() throws {
+        guard !elsewhere.isEmpty, seconds() - asked > 0.05 else { return }
+        asked = seconds()
+        for (index, key) in elsewhere.sorted(by: { $0.key < $1.key }) {
+            guard let scratch = try Scratch.claim(cache: cache, key: key, helper: helper) else { continue }
+            claims[index] = scratch
+            elsewhere[index] = nil
+            pending.append(.free(index))
+        }
+    }
+
+    /// Look-ups take microseconds: to ask before a few of them is soon enough.
+    func isInterrupted() -> Bool {
+        lookups += 1
+        return lookups % 32 == 0 && signals.next() != nil
+    }
+
     func start(_ index: Int, _ request: ActionRequest) throws {
+        guard let scratch = claims[index] else { throw ForgeError(.bug, "\(request.action.name) is not claimed") }
         // What the plan has put into the store must be there for the other process.
         try store.flush()
-        let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
         let message = HelperRequest(
             request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,
             snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
@@ -83,7 +119,7 @@ final class HelperRunner: ActionRunner {
             namespaces: request.action.network && !surroundings.offline ? .none : .private(network: false)
         ).start()
         running[index] = Running(
-            child: child, scratch: scratch, log: log, started: seconds(), limit: request.action.timeout)
+            child: child, log: log, started: seconds(), limit: request.action.timeout)
     }
 
     /// What helpers see of forge's environment: how to reach the network, where programs are. Nothing of it can reach an
@@ -113,6 +149,7 @@ final class HelperRunner: ActionRunner {
                 if ready[2 + 2 * i] { try conclude(index) }
             }
             stopOverdue()
+            try claimFreed()
             if pending.isEmpty { return .tick }
         }
         return pending.removeFirst()
@@ -160,7 +197,8 @@ final class HelperRunner: ActionRunner {
         guard let action = running[index], let report = try action.child.reap() else { return }
         try readEvents(index)
         running[index] = nil
-        action.scratch.remove()
+        // Most scripts print nothing.
+        if try Files.status(action.log)?.size == 0 { try Files.remove(action.log) }
         let result: Result<ActionResult, ForgeError>
         switch action.outcome {
         case .success(let value) where report.succeeded:
@@ -196,8 +234,10 @@ final class HelperRunner: ActionRunner {
         for action in running.values {
             action.child.kill()
             _ = try? action.child.drain()
-            action.scratch.remove()
         }
         running = [:]
+        elsewhere = [:]
+        for scratch in claims.values { scratch.remove() }
+        claims = [:]
     }
 }

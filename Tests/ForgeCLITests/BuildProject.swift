@@ -109,7 +109,7 @@ final class BuildProject {
     }
 
     /// Where the package manager puts executables: beside the test bundle.
-    private static let program: String = {
+    static let program: String = {
         let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? ""
         let parts = bundle.split(separator: "/", omittingEmptySubsequences: false)
         let end = parts.firstIndex { $0.hasSuffix(".xctest") } ?? parts.endIndex
