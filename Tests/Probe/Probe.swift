@@ -107,7 +107,9 @@ struct Probe {
         // Unchecked because the race is wanted.
         final class Counter: @unchecked Sendable { var count = 0 }
         let (counter, lock) = (Counter(), Locked(()))
-        try Threads.forEach(1000, width: 4) { _ in
+        try Threads.forEach(40, width: 4) { _ in
+            // Else one thread may have done everything before the others begin.
+            SystemTime.sleep(milliseconds: 1)
             if locked { lock.withLock { _ in counter.count += 1 } } else { counter.count += 1 }
         }
         return counter.count > 0 ? 0 : 1
