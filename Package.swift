@@ -79,12 +79,18 @@ let package = Package(
         .executableTarget(
             name: "forge-probe", dependencies: ["ForgeBase", "ForgeSystem"], path: "Tests/Probe", swiftSettings: strict),
         tests("ForgeSystem", ["ForgeBase", "ForgeSystem", "forge-probe"]),
+        // Results that are the same in every process that makes them.
+        .target(
+            name: "StoreSamples", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStore"], path: "Tests/StoreSamples",
+            swiftSettings: strict),
         .executableTarget(
-            name: "forge-store-probe", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStore"],
+            name: "forge-store-probe", dependencies: ["ForgeBase", "ForgeSystem", "ForgeStore", "StoreSamples"],
             path: "Tests/StoreProbe", swiftSettings: strict),
         // Kills programs, or fills their disk, at every system call that changes something.
         .executableTarget(name: "forge-inject", path: "Tests/Inject"),
-        tests("ForgeStore", ["ForgeBase", "ForgeSystem", "ForgeStore", "forge-store-probe", "forge-inject"]),
+        tests(
+            "ForgeStore",
+            ["ForgeBase", "ForgeSystem", "ForgeStore", "StoreSamples", "forge-store-probe", "forge-inject"]),
         tests("ForgeRecipe", ["ForgeBase", "ForgeSystem", "ForgeRecipe"]),
         tests("ForgeEngine", ["ForgeBase", "ForgeSystem", "ForgeStore", "ForgeEngine"]),
         tests(

@@ -38,8 +38,10 @@ enum Format {
             ? "\(count) B" : "\(fixed(value, digits: value < 9.95 ? 2 : value < 99.5 ? 1 : 0)) \(units[unit])"
     }
 
-    /// `0.4 s`, `12 s`, `3 min 20 s`.
+    /// `0.4 ms`, `12 ms`, `3.5 s`, `12 s`, `3 min 20 s`.
     static func seconds(_ seconds: Double) -> String {
+        if seconds < 0.00995 { return "\(fixed(seconds * 1000, digits: 1)) ms" }
+        if seconds < 0.9995 { return "\(fixed(seconds * 1000, digits: 0)) ms" }
         if seconds < 9.95 { return "\(fixed(seconds, digits: 1)) s" }
         let whole = Int(seconds.rounded())
         return whole < 100 ? "\(whole) s" : "\(whole / 60) min \(whole % 60) s"

@@ -21,7 +21,6 @@ final class HelperRunner: ActionRunner {
         let child: Child
         /// The child if it goes on to the next script.
         let scripts: ScriptChild?
-        let scratch: Scratch
         let log: String
         let started: Double
         /// The limit in seconds, and when it is over.
@@ -33,10 +32,9 @@ final class HelperRunner: ActionRunner {
         /// Processor time in seconds and bytes of memory, as a script's child says.
         var used: (seconds: Double, memory: Int64)?
 
-        init(child: Child, scripts: ScriptChild?, scratch: Scratch, log: String, started: Double, limit: Int64?) {
+        init(child: Child, scripts: ScriptChild?, log: String, started: Double, limit: Int64?) {
             self.child = child
             self.scripts = scripts
-            self.scratch = scratch
             self.log = log
             self.started = started
             self.limit = limit
@@ -53,6 +51,13 @@ final class HelperRunner: ActionRunner {
     private var running: [Int: Running] = [:]
     /// Children that wait for a script.
     private var idle: [ScriptChild] = []
+    /// Of the actions that are this build's until it releases them.
+    private var claims: [Int: Scratch] = [:]
+    /// Keys of actions that another build has.
+    private var elsewhere: [Int: Digest] = [:]
+    /// When those were asked for last.
+    private var asked = 0.0
+    private var lookups = 0
     private var pending: [RunnerEvent] = []
 
     init(helper: String, store: Store, surroundings: Surroundings, signals: Signals, time: any TimeSource) {
@@ -66,15 +71,45 @@ final class HelperRunner: ActionRunner {
 
     deinit {
         for scripts in idle { scripts.finish() }
+        for scratch in claims.values { scratch.remove() }
     }
 
     /// The log of an action, by its key.
     static func log(of key: Digest, cache: String) -> String { "\(cache)/logs/\(key.hex).log" }
 
+    func claim(_ index: Int, _ request: ActionRequest) throws -> Bool {
+        if claims[index] != nil { return true }
+        claims[index] = try Scratch.claim(cache: cache, key: request.key.digest, helper: helper)
+        if claims[index] != nil { return true }
+        elsewhere[index] = request.key.digest
+        pending.append(.progress(index, ActionProgress(phase: "waits for another build")))
+        return false
+    }
+
+    func release(_ index: Int) { claims.removeValue(forKey: index)?.remove() }
+
+    /// Takes what other builds are done with, or have died of.
+    private func claimFreed() throws {
+        guard !elsewhere.isEmpty, seconds() - asked > 0.05 else { return }
+        asked = seconds()
+        for (index, key) in elsewhere.sorted(by: { $0.key < $1.key }) {
+            guard let scratch = try Scratch.claim(cache: cache, key: key, helper: helper) else { continue }
+            claims[index] = scratch
+            elsewhere[index] = nil
+            pending.append(.free(index))
+        }
+    }
+
+    /// Look-ups take microseconds: to ask before a few of them is soon enough.
+    func isInterrupted() -> Bool {
+        lookups += 1
+        return lookups % 32 == 0 && signals.next() != nil
+    }
+
     func start(_ index: Int, _ request: ActionRequest) throws {
+        guard let scratch = claims[index] else { throw ForgeError(.bug, "\(request.action.name) is not claimed") }
         // What the plan has put into the store must be there for the other process.
         try store.flush()
-        let scratch = try Scratch(cache: cache, name: String(request.key.digest.hex.prefix(16)), helper: helper)
         let log = HelperRunner.log(of: request.key.digest, cache: cache)
         try Files.makeDirectories(Files.parent(of: log))
         let message = HelperRequest(
@@ -84,8 +119,7 @@ final class HelperRunner: ActionRunner {
         let scripts = request.action.program == .script ? try ask(message) : nil
         let child = try scripts?.child ?? startHelper(message, network: request.action.network, log)
         running[index] = Running(
-            child: child, scripts: scripts, scratch: scratch, log: log, started: seconds(),
-            limit: request.action.timeout)
+            child: child, scripts: scripts, log: log, started: seconds(), limit: request.action.timeout)
     }
 
     private func startHelper(_ message: HelperRequest, network: Bool, _ log: String) throws -> Child {
@@ -135,12 +169,13 @@ final class HelperRunner: ActionRunner {
                 try readEvents(index)
                 if let action = running[index], action.outcome != nil, let scripts = action.scripts {
                     idle.append(scripts)
-                    conclude(index, action, nil)
+                    try conclude(index, action, nil)
                 } else if ready[2 + 2 * i] {
                     try bury(index)
                 }
             }
             stopOverdue()
+            try claimFreed()
             if pending.isEmpty { return .tick }
         }
         return pending.removeFirst()
@@ -188,13 +223,14 @@ final class HelperRunner: ActionRunner {
     private func bury(_ index: Int) throws {
         guard let action = running[index], let report = try action.child.reap() else { return }
         try readEvents(index)
-        conclude(index, action, report)
+        try conclude(index, action, report)
     }
 
     /// An action has ended: its last word and its child's exit status, if that has ended too, make the result.
-    private func conclude(_ index: Int, _ action: Running, _ report: ExitReport?) {
+    private func conclude(_ index: Int, _ action: Running, _ report: ExitReport?) throws {
         running[index] = nil
-        action.scratch.remove()
+        // Most scripts print nothing.
+        if try Files.status(action.log)?.size == 0 { try Files.remove(action.log) }
         let result: Result<ActionResult, ForgeError>
         switch action.outcome {
         case .success(let value) where report?.succeeded ?? true:
@@ -231,8 +267,10 @@ final class HelperRunner: ActionRunner {
         for action in running.values {
             action.child.kill()
             _ = try? action.child.drain()
-            action.scratch.remove()
         }
         running = [:]
+        elsewhere = [:]
+        for scratch in claims.values { scratch.remove() }
+        claims = [:]
     }
 }

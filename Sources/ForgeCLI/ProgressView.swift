@@ -30,6 +30,7 @@ final class ProgressView: EngineObserver {
         case .ready, .queued: return
         case .hit:
             hits += 1
+            started[index] = nil
             return draw(engine, atMostEvery: 0.1)
         default: break
         }
@@ -37,6 +38,7 @@ final class ProgressView: EngineObserver {
         switch state {
         case .running:
             started[index] = now()
+            progress[index] = nil
             if !console.live { console.note("start \(name)") }
         case .ran:
             let seconds = Format.seconds(now() - (started[index] ?? now()))
@@ -58,6 +60,8 @@ final class ProgressView: EngineObserver {
         if !console.live, let phase = progress.phase, phase != self.progress[index]?.phase {
             console.note("      \(engine.plan.actions[index].name): \(phase)")
         }
+        // It does not run, but another build runs it.
+        if started[index] == nil { started[index] = now() }
         var merged = progress
         if merged.phase == nil { merged.phase = self.progress[index]?.phase }
         self.progress[index] = merged

@@ -59,8 +59,12 @@ struct Publisher {
                 var directories: Set<String> = []
                 for artifact in artifacts {
                     _ = try Files.status(artifact.absolute)
-                    if directories.insert(Files.parent(of: artifact.absolute)).inserted {
-                        _ = try Files.list(Files.parent(of: artifact.absolute))
+                    // Directories may hold nothing but directories.
+                    var parent = Files.parent(of: artifact.absolute)
+                    while directories.insert(parent).inserted {
+                        _ = try Files.list(parent)
+                        if parent == directory { break }
+                        parent = Files.parent(of: parent)
                     }
                 }
             }.1

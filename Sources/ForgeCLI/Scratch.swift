@@ -12,6 +12,7 @@ final class Scratch {
     private let helper: String
     private var lock: FileLock?
 
+    /// A directory that is nobody else's.
     init(cache: String, name: String, helper: String) throws {
         let unique = "\(name)-\(getpid())"
         path = "\(cache)/tmp/\(unique)"
@@ -24,6 +25,24 @@ final class Scratch {
         lock = try FileLock(lockPath)
         try Scratch.delete(path, helper: helper)
         try Files.makeDirectories(path)
+    }
+
+    private init(path: String, helper: String, lock: consuming FileLock) {
+        self.path = path
+        lockPath = path + ".lock"
+        self.helper = helper
+        self.lock = consume lock
+    }
+
+    /// The directory of an action, which one process at a time may have; nil while another has it.
+    static func claim(cache: String, key: Digest, helper: String) throws -> Scratch? {
+        try Files.makeDirectories("\(cache)/tmp")
+        let path = "\(cache)/tmp/\(key.hex.prefix(16))"
+        guard let lock = try FileLock.tryLock(path + ".lock") else { return nil }
+        // Of a process that was killed.
+        try delete(path, helper: helper)
+        try Files.makeDirectories(path)
+        return Scratch(path: path, helper: helper, lock: lock)
     }
 
     func remove() {

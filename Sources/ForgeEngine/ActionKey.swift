@@ -65,9 +65,10 @@ package struct ActionKey: Sendable, Equatable {
         seed = ActionKey.hash("forge.seed", content)
     }
 
-    /// The name of an input's part: `tree packages`, `file layers/00-base`.
+    /// The name of an input's part: `tree packages`, `file layers/00-base`. Different inputs have different names: that of an
+    /// input has no slash.
     package static func part(of input: String, _ label: String, _ kind: ActionResult.Output.Kind) -> String {
-        let name = label.isEmpty || label == input ? input : "\(input)/\(label)"
+        let name = label.isEmpty ? input : "\(input)/\(label)"
         return "\(kind == .tree ? KeyPartKind.tree.rawValue : KeyPartKind.file.rawValue) \(name)"
     }
 

@@ -54,6 +54,8 @@ package struct ActionRequest: Sendable {
 package enum RunnerEvent: Sendable {
     case progress(Int, ActionProgress)
     case finished(Int, Result<ActionResult, ForgeError>)
+    /// Another build is done with an action that it had claimed; it is this one's now.
+    case free(Int)
     /// The user asked to stop.
     case interrupted
     /// Time to draw.
@@ -62,12 +64,25 @@ package enum RunnerEvent: Sendable {
 
 /// The seam to processes. Tests replace it.
 package protocol ActionRunner: AnyObject {
-    /// Starts an action. `index` names it in events.
+    /// Takes an action for this build alone; false while another build has it, then an event tells when it has not.
+    func claim(_ index: Int, _ request: ActionRequest) throws -> Bool
+    /// Lets other builds have an action that was claimed; what it has made is in the cache.
+    func release(_ index: Int)
+    /// Starts an action that is claimed. `index` names it in events.
     func start(_ index: Int, _ request: ActionRequest) throws
     /// Waits for the next event.
     func next() throws -> RunnerEvent
     /// Stops everything that runs and waits until it is gone.
     func cancelAll()
+    /// Whether the user asked to stop: where nothing runs, nobody waits for events.
+    func isInterrupted() -> Bool
+}
+
+/// Of a runner that is alone and can't be stopped.
+extension ActionRunner {
+    package func claim(_ index: Int, _ request: ActionRequest) throws -> Bool { true }
+    package func release(_ index: Int) {}
+    package func isInterrupted() -> Bool { false }
 }
 
 /// Who wants to know how the build goes.
@@ -101,6 +116,8 @@ package final class Engine {
     private var ready: [Int] = []
     private var queue = ReadyQueue()
     private var running: Set<Int> = []
+    /// Those that another build runs.
+    private var elsewhere: Set<Int> = []
     /// The one of several equal actions that is queued or runs for all of them.
     private var leaders: [Digest: Int] = [:]
     private var attached: [Int: [Int]] = [:]
@@ -158,7 +175,7 @@ package final class Engine {
             while true {
                 try settle()
                 try startQueued()
-                if running.isEmpty { break }
+                if running.isEmpty, elsewhere.isEmpty || stopping { break }
                 try handle(runner.next())
             }
         } catch {
@@ -181,21 +198,38 @@ package final class Engine {
     /// Asks the cache for everything that is ready, and for what becomes ready by that.
     private func settle() throws {
         while let i = ready.popLast() {
+            if runner.isInterrupted() { return interrupt() }
             move(i, to: .ready)
             let request = try resolve(i)
             keys[i] = request.key
-            if !forced.contains(i), let result = try cache.lookup(request.key.digest) {
+            if let result = try cached(i, request.key) {
                 finish(i, as: .hit, result)
             } else if let same = leaders[request.key.digest] {
                 attached[same, default: []].append(i)
+                // What waits for this one waits for the other.
+                if states[same] == .queued, !elsewhere.contains(same) { enqueue(same) }
                 move(i, to: .queued)
             } else {
                 leaders[request.key.digest] = i
                 requests[i] = request
-                queue.push(i, need: clamped(request.action.resources), priority: priority[i])
+                enqueue(i)
                 move(i, to: .queued)
             }
         }
+    }
+
+    /// What the cache has of an action. A result without an output that the stage declares is none.
+    private func cached(_ i: Int, _ key: ActionKey) throws -> ActionResult? {
+        if !forced.isEmpty, ([i] + (attached[i] ?? [])).contains(where: forced.contains) { return nil }
+        guard let result = try cache.lookup(key.digest), plan.actions[i].accepts(result) else { return nil }
+        return result
+    }
+
+    /// Lets an action wait for resources, as urgent as the most urgent of those that are equal to it.
+    private func enqueue(_ i: Int) {
+        guard let request = requests[i] else { return }
+        let urgency = (attached[i] ?? []).reduce(priority[i]) { max($0, priority[$1]) }
+        queue.push(i, need: clamped(request.action.resources), priority: urgency)
     }
 
     /// What the child process of an action would be told; its dependencies must be done.
@@ -230,15 +264,29 @@ package final class Engine {
         // Asked each time: an action that can't be started has failed.
         while !stopping, let i = queue.pop(passingOver: limits.cpu, fits: { running.isEmpty || fits($0) }) {
             guard let request = requests[i] else { continue }
-            used = sum(used, clamped(request.action.resources), sign: 1)
-            running.insert(i)
-            move(i, to: .running)
             do {
+                guard try runner.claim(i, request) else {
+                    elsewhere.insert(i)
+                    continue
+                }
+                // Until it was claimed, another build may have made it.
+                if try takeFromCache(i) { continue }
+                used = sum(used, clamped(request.action.resources), sign: 1)
+                running.insert(i)
+                move(i, to: .running)
                 try runner.start(i, request)
             } catch let error as ForgeError {
                 conclude(i, .failure(error))
             }
         }
+    }
+
+    /// Concludes an action that is claimed and in the cache by now, and looks at what that makes ready.
+    private func takeFromCache(_ i: Int) throws -> Bool {
+        guard let key = keys[i], let result = try cached(i, key) else { return false }
+        conclude(i, .success(result), as: .hit)
+        try settle()
+        return true
     }
 
     private func clamped(_ need: Resources) -> Resources {
@@ -262,28 +310,37 @@ package final class Engine {
         switch event {
         case .progress(let i, let progress): observer?.progress(i, progress, engine: self)
         case .tick: observer?.tick(engine: self)
-        case .interrupted:
-            interrupted = true
-            runner.cancelAll()
-            for i in running.sorted() { move(i, to: .skipped) }
-            running = []
-            queue.removeAll()
+        case .interrupted: interrupt()
+        case .free(let i):
+            guard elsewhere.remove(i) != nil, try !takeFromCache(i) else { return }
+            enqueue(i)
         case .finished(let i, let result):
             if case .success(let value) = result, let key = keys[i] { try cache.commit(key.digest, value) }
             conclude(i, result)
         }
     }
 
+    private func interrupt() {
+        interrupted = true
+        runner.cancelAll()
+        for i in running.sorted() { move(i, to: .skipped) }
+        running = []
+        elsewhere = []
+        ready = []
+        queue.removeAll()
+    }
+
     /// An action has ended: gives its resources back and tells those that wait for it.
-    private func conclude(_ i: Int, _ result: Result<ActionResult, ForgeError>) {
+    /// - Parameter state: what it is if it succeeded.
+    private func conclude(_ i: Int, _ result: Result<ActionResult, ForgeError>, as state: ActionState = .ran) {
         guard let request = requests.removeValue(forKey: i) else { return }
-        used = sum(used, clamped(request.action.resources), sign: -1)
-        running.remove(i)
+        if running.remove(i) != nil { used = sum(used, clamped(request.action.resources), sign: -1) }
+        runner.release(i)
         leaders[request.key.digest] = nil
         let same = attached.removeValue(forKey: i) ?? []
         switch result {
         case .success(let value):
-            finish(i, as: .ran, value)
+            finish(i, as: state, value)
             for other in same { finish(other, as: .hit, value) }
         case .failure(let error):
             for other in [i] + same {

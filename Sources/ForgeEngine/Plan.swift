@@ -132,6 +132,13 @@ package struct PlannedAction: Sendable {
         self.location = location
     }
 
+    /// Whether a result has every output that the stage declares. One that was brought from elsewhere may not.
+    package func accepts(_ result: ActionResult) -> Bool {
+        outputs.allSatisfy { output in
+            result.outputs.contains { $0.name == output.name && $0.kind == output.kind }
+        }
+    }
+
     /// The actions whose outputs this one needs, without duplicates, ascending.
     package var dependencies: [Int] {
         var found: Set<Int> = []

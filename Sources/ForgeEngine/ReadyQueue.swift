@@ -20,10 +20,15 @@ struct ReadyQueue {
     }
 
     private var lanes: [Lane] = []
+    /// Of each action that waits. What a heap holds with another priority counts for nothing.
+    private var priorities: [Int: Double] = [:]
     /// The most urgent action when it last did not fit, and how many less urgent ones have been taken since.
     private var passedOver: (index: Int, times: Int) = (-1, 0)
 
+    /// Adds an action, or makes one that waits more urgent.
     mutating func push(_ index: Int, need: Resources, priority: Double) {
+        if let known = priorities[index], known >= priority { return }
+        priorities[index] = priority
         let lane = lanes.firstIndex { $0.need == need } ?? lanes.endIndex
         if lane == lanes.endIndex { lanes.append(Lane(need: need)) }
         lanes[lane].heap.append(Entry(index: index, priority: priority))
@@ -39,6 +44,7 @@ struct ReadyQueue {
     /// Takes the most urgent action that may start. Where that is not the most urgent of all, which waits for more than is
     /// free, it may be passed over so many times and then everything waits with it: else it might wait for ever.
     mutating func pop(passingOver most: Int, fits: (Resources) -> Bool) -> Int? {
+        for lane in lanes.indices { dropOutdated(lane) }
         let order = lanes.indices.filter { !lanes[$0].heap.isEmpty }.sorted {
             lanes[$0].heap[0].isBefore(lanes[$1].heap[0])
         }
@@ -51,10 +57,23 @@ struct ReadyQueue {
         return take(from: other)
     }
 
-    mutating func removeAll() { lanes = [] }
+    mutating func removeAll() {
+        lanes = []
+        priorities = [:]
+    }
+
+    private mutating func dropOutdated(_ lane: Int) {
+        while let first = lanes[lane].heap.first, priorities[first.index] != first.priority { removeFirst(of: lane) }
+    }
 
     private mutating func take(from lane: Int) -> Int {
         let index = lanes[lane].heap[0].index
+        priorities[index] = nil
+        removeFirst(of: lane)
+        return index
+    }
+
+    private mutating func removeFirst(of lane: Int) {
         lanes[lane].heap.swapAt(0, lanes[lane].heap.count - 1)
         lanes[lane].heap.removeLast()
         var parent = 0
@@ -63,7 +82,7 @@ struct ReadyQueue {
             for child in [2 * parent + 1, 2 * parent + 2] where child < lanes[lane].heap.count {
                 if lanes[lane].heap[child].isBefore(lanes[lane].heap[first]) { first = child }
             }
-            if first == parent { return index }
+            if first == parent { return }
             lanes[lane].heap.swapAt(parent, first)
             parent = first
         }

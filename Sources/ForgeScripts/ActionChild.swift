@@ -3,7 +3,6 @@ package import ForgeEngine
 package import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// The side of the child in the talk between `forge` and the process of an action: a request on standard input, the log on
 /// standard output and error, events on descriptor 3.
@@ -45,7 +44,7 @@ package enum ActionChild {
 
 /// Descriptor 3: lines of JSON to `forge`. Safe from any thread.
 package final class Events: Sendable {
-    private let lock = Mutex(())
+    private let lock = Locked(())
 
     package func send(_ json: JSON) {
         let line = Array((json.description + "\n").utf8)

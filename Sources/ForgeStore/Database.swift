@@ -1,7 +1,6 @@
 import CSQLite
 import ForgeBase
 import ForgeSystem
-import Synchronization
 
 /// A value that SQLite stores.
 enum SQLValue: Sendable {
@@ -17,7 +16,7 @@ enum SQLValue: Sendable {
 final class Database: Sendable {
     /// For messages.
     let path: String
-    private let connection: Mutex<Connection>
+    private let connection: Locked<Connection>
 
     /// Opens or makes a database.
     /// - Parameters:
@@ -28,7 +27,7 @@ final class Database: Sendable {
         self.path = path
         let absent = readOnly && !Files.exists(path)
         let opened = try Connection(path: absent ? ":memory:" : path, label: path, readOnly: readOnly && !absent)
-        connection = Mutex(opened)
+        connection = Locked(opened)
         if salvage { return }
         try use { connection throws(ForgeError) in
             try connection.configure(readOnly: readOnly)

@@ -1,6 +1,5 @@
 package import ForgeBase
 package import ForgeSystem
-import Synchronization
 
 /// A store that keeps everything in memory: for tests and dry runs.
 package final class MemoryStore: ObjectStore, ActionCache {
@@ -9,7 +8,7 @@ package final class MemoryStore: ObjectStore, ActionCache {
         var actions: [Digest: ActionResult] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private let keepsBytes: Bool
 

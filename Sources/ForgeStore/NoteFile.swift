@@ -16,9 +16,7 @@ package struct NoteFile {
 
     /// - Parameter folder: one of the folders of the cache that collection knows.
     package init(cache: String, folder: String, key: [UInt8]) {
-        var seal = RowSeal()
-        seal.add(key)
-        path = "\(cache)/\(folder)/\(String(UInt64(bitPattern: seal.value), radix: 16))"
+        path = "\(cache)/\(folder)/\(String(UInt64(bitPattern: RowSeal.of(key)), radix: 16))"
         self.key = key
     }
 
@@ -47,9 +45,6 @@ package struct NoteFile {
     }
 
     private static func seal(_ key: [UInt8], _ value: ArraySlice<UInt8>) -> Int64 {
-        var seal = RowSeal()
-        seal.add(key)
-        value.withUnsafeBytes { seal.add($0) }
-        return seal.value
+        value.withUnsafeBytes { RowSeal.of(key, $0) }
     }
 }

@@ -27,38 +27,12 @@ struct RowSeal {
         mix(last)
     }
 
-    mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
-
-    mutating func add(_ text: String) {
-        var text = text
-        text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
-    }
-
     var value: Int64 { Int64(bitPattern: state ^ (state >> 29)) }
 
-    /// The seal of a row of `actions`.
-    static func ofAction(_ key: [UInt8], _ result: UnsafeRawBufferPointer) -> Int64 {
+    /// The seal of a row: of the columns that ``tables`` names for it, in that order.
+    static func of<each Column: SealedColumn>(_ columns: repeat each Column) -> Int64 {
         var seal = RowSeal()
-        seal.add(key)
-        seal.add(result)
-        return seal.value
-    }
-
-    /// The seal of a row of `memo`.
-    static func ofMemo(_ kind: String, _ key: [UInt8], _ value: [UInt8]) -> Int64 {
-        var seal = RowSeal()
-        seal.add(kind)
-        seal.add(key)
-        seal.add(value)
-        return seal.value
-    }
-
-    /// The seal of a row of `files`.
-    static func ofFile(_ path: String, _ identity: [UInt8], _ digest: [UInt8]) -> Int64 {
-        var seal = RowSeal()
-        seal.add(path)
-        seal.add(identity)
-        seal.add(digest)
+        repeat (each columns).add(to: &seal)
         return seal.value
     }
 
@@ -67,4 +41,24 @@ struct RowSeal {
         (name: "actions", columns: "key, result"), (name: "memo", columns: "kind, key, value"),
         (name: "files", columns: "path, identity, digest"),
     ]
+}
+
+/// A value of a column that a seal covers.
+protocol SealedColumn {
+    func add(to seal: inout RowSeal)
+}
+
+extension UnsafeRawBufferPointer: SealedColumn {
+    func add(to seal: inout RowSeal) { seal.add(self) }
+}
+
+extension [UInt8]: SealedColumn {
+    func add(to seal: inout RowSeal) { withUnsafeBytes { seal.add($0) } }
+}
+
+extension String: SealedColumn {
+    func add(to seal: inout RowSeal) {
+        var text = self
+        text.withUTF8 { seal.add(UnsafeRawBufferPointer($0)) }
+    }
 }

@@ -1,6 +1,5 @@
 import ForgeBase
 import ForgeSystem
-import Synchronization
 
 /// Saves the rows of a damaged database into a new one.
 enum Salvage {
@@ -74,7 +73,7 @@ enum Salvage {
     private static func read(
         _ sql: String, _ columns: Int, _ database: Database, _ values: [SQLValue] = []
     ) -> [[SQLValue]] {
-        let found = Mutex<[[SQLValue]]>([])
+        let found = Locked<[[SQLValue]]>([])
         try? database.use { connection throws(ForgeError) in
             try connection.rows(sql, values) { row throws(ForgeError) in
                 found.withLock { $0.append((0..<Int32(columns)).map(row.value)) }

@@ -18,9 +18,9 @@ package final class Store: ObjectStore, ActionCache {
     package let directory: String
     package let isReadOnly: Bool
     let database: Database
-    let pending = Mutex(Pending())
-    let notices = Mutex<[String]>([])
-    private let scratch = Mutex<ScratchDirectory?>(nil)
+    let pending = Locked(Pending())
+    let notices = Locked<[String]>([])
+    private let scratch = Locked<ScratchDirectory?>(nil)
     private let names = Atomic<Int>(0)
     private let hook: (@Sendable (WritePoint) throws -> Void)?
 
@@ -340,13 +340,13 @@ package final class Store: ObjectStore, ActionCache {
                     "INSERT OR REPLACE INTO files(path, identity, digest, seal) VALUES(?, ?, ?, ?)",
                     [
                         .text(path), .blob(value.identity), .blob(digest),
-                        .int(RowSeal.ofFile(path, value.identity, digest)),
+                        .int(RowSeal.of(path, value.identity, digest)),
                     ])
             }
             for (key, value) in batch.memos {
                 try connection.run(
                     "INSERT OR REPLACE INTO memo(kind, key, value, seal) VALUES(?, ?, ?, ?)",
-                    [.text(key.kind), .blob(key.key), .blob(value), .int(RowSeal.ofMemo(key.kind, key.key, value))])
+                    [.text(key.kind), .blob(key.key), .blob(value), .int(RowSeal.of(key.kind, key.key, value))])
             }
         }
         pending.withLock { pending in

@@ -1,6 +1,6 @@
 package import ForgeBase
+import ForgeSystem
 import Glibc
-import Synchronization
 
 /// The action cache.
 extension Store {
@@ -10,7 +10,7 @@ extension Store {
             var found: (text: String, used: Int64, sound: Bool)?
             try connection.rows("SELECT result, last_used, seal FROM actions WHERE key = ?", [.blob(stored)]) {
                 row throws(ForgeError) in
-                let seal = row.withBlob(0) { RowSeal.ofAction(stored, $0) }
+                let seal = row.withBlob(0) { RowSeal.of(stored, $0) }
                 found = (row.text(0), row.int(1), seal == row.int(2))
                 return false
             }
@@ -40,7 +40,7 @@ extension Store {
         try database.transaction { connection throws(ForgeError) in
             for (key, result) in results {
                 let text = result.json.description
-                let seal = Array(text.utf8).withUnsafeBytes { RowSeal.ofAction(key.stored, $0) }
+                let seal = Array(text.utf8).withUnsafeBytes { RowSeal.of(key.stored, $0) }
                 try connection.run(
                     "INSERT OR REPLACE INTO actions(key, result, created, last_used, seal) VALUES(?, ?, ?, ?, ?)",
                     [.blob(key.stored), .text(text), .int(now), .int(now), .int(seal)])

@@ -256,7 +256,7 @@ extension Store {
                 "SELECT key, last_used, result, seal FROM actions ORDER BY last_used DESC, key"
             ) { row throws(ForgeError) in
                 let key = row.blob(0)
-                let sound = row.withBlob(2) { RowSeal.ofAction(key, $0) } == row.int(3)
+                let sound = row.withBlob(2) { RowSeal.of(key, $0) } == row.int(3)
                 let json = sound ? try? JSON(parsing: row.text(2), file: "result") : nil
                 let outputs = json.flatMap(ActionResult.init(json:))?.outputs
                 actions.append(StoredAction(key: key, used: row.int(1), outputs: outputs))

@@ -1,7 +1,6 @@
 package import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What a build does about an object that is missing or damaged: it is dropped with every result that needs it, so that
 /// the next look-up runs what has made it.
@@ -25,7 +24,7 @@ extension Store {
             if suspect.kind == .tree { files.formUnion(try Tree.load(suspect.digest, from: self).objects) }
         }
         let list = files.sorted()
-        let found = Mutex<Set<Digest>>([])
+        let found = Locked<Set<Digest>>([])
         try Threads.forEach(list.count, width: jobs) { index in
             let digest = list[index]
             if try !self.isSound(digest) { found.withLock { _ = $0.insert(digest) } }

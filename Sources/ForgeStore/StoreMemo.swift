@@ -1,7 +1,6 @@
 package import ForgeBase
 package import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What a memo is filed under.
 struct MemoKey: Hashable, Sendable {
@@ -20,7 +19,7 @@ extension Store {
                 row throws(ForgeError) in
                 let found = row.blob(0)
                 // What is damaged can be had again.
-                if RowSeal.ofMemo(kind, key, found) == row.int(1) { value = found }
+                if RowSeal.of(kind, key, found) == row.int(1) { value = found }
                 return false
             }
             return value
@@ -59,7 +58,7 @@ extension Store {
                 "SELECT digest, seal FROM files WHERE path = ? AND identity = ?", [.text(path), .blob(wanted)]
             ) { row throws(ForgeError) in
                 let stored = row.blob(0)
-                if RowSeal.ofFile(path, wanted, stored) == row.int(1) { digest = Digest(stored: stored) }
+                if RowSeal.of(path, wanted, stored) == row.int(1) { digest = Digest(stored: stored) }
                 return false
             }
             return digest

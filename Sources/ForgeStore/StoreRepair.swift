@@ -1,7 +1,6 @@
 package import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// Something wrong in a cache.
 package struct StoreDamage: Sendable, Equatable, CustomStringConvertible {
@@ -153,7 +152,7 @@ extension Store {
         var files: [(path: String, digest: Digest?)] = []
         try eachObjectFile { path, _, digest in files.append((path, digest)) }
         let list = files
-        let found = Mutex<[(Int, StoreDamage)]>([])
+        let found = Locked<[(Int, StoreDamage)]>([])
         try Threads.forEach(list.count, width: jobs) { index in
             let (path, named) = list[index]
             guard let named else {

@@ -1,7 +1,6 @@
 package import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What happens to owners where this process may not set them, or should not record its own.
 package enum OwnerPolicy: Sendable {
@@ -37,7 +36,7 @@ package enum TreeReader {
         let groups = FileGroup.make(found.indices.filter { found[$0].size != nil }, path: { found[$0].entry.path }) {
             found[$0].size ?? 0
         }
-        let read = Mutex<[(Int, Digest, [Xattr])]>([])
+        let read = Locked<[(Int, Digest, [Xattr])]>([])
         try Threads.forEach(groups.count, width: jobs) { number in
             let group = groups[number]
             let parent = try root.descend(group.directory)

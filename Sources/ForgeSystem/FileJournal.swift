@@ -30,7 +30,7 @@ package enum FileJournal {
 
     /// The thread whose looking is noted; 0 while nobody records. Others do something else meanwhile.
     private static let recorder = Atomic<UInt>(0)
-    private static let notes = Mutex<Notes?>(nil)
+    private static let notes = Locked<Notes?>(nil)
 
     /// Records what `body` looks at on this thread. One recording at a time.
     /// - Parameter ignoring: directories below which files come and go without a meaning.

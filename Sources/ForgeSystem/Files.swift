@@ -209,13 +209,22 @@ package struct FileLock: ~Copyable {
 
     private init(raw: Int32) { self.raw = raw }
 
-    /// The locked descriptor; -1 if `operation` says not to wait and somebody has the lock.
-    private static func acquire(_ path: String, _ operation: Int32) throws(ForgeError) -> Int32 {
-        let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
-        while flock(file.raw, operation) != 0 {
-            if errno == EWOULDBLOCK { return -1 }
-            guard errno == EINTR else { throw .system("cannot lock \(path)") }
+    /// The locked descriptor, open for reading and writing; -1 if `operation` says not to wait and somebody has the lock.
+    static func acquire(_ path: String, _ operation: Int32) throws(ForgeError) -> Int32 {
+        while true {
+            let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
+            while flock(file.raw, operation) != 0 {
+                if errno == EWOULDBLOCK { return -1 }
+                guard errno == EINTR else { throw .system("cannot lock \(path)") }
+            }
+            // Between opening and locking, another process may have moved the file away or removed it: then what is
+            // locked is no longer what the path names.
+            var opened = stat()
+            var named = stat()
+            guard fstat(file.raw, &opened) == 0 else { throw .system("cannot look at \(path)") }
+            if stat(path, &named) == 0, opened.st_dev == named.st_dev, opened.st_ino == named.st_ino {
+                return file.release()
+            }
         }
-        return file.release()
     }
 }

@@ -16,21 +16,8 @@ package final class LockedFile {
 
     /// Opens a file, which is made if it is not there, and takes its lock; nil if somebody else has it.
     package static func tryOpen(_ path: String) throws(ForgeError) -> LockedFile? {
-        while true {
-            let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT)
-            while flock(file.raw, LOCK_EX | LOCK_NB) != 0 {
-                if errno == EWOULDBLOCK { return nil }
-                guard errno == EINTR else { throw .system("cannot lock \(path)") }
-            }
-            // Between opening and locking, another process may have moved the file away or removed it: then what is
-            // locked is no longer what the path names, and must not be written to.
-            var opened = stat()
-            var named = stat()
-            guard fstat(file.raw, &opened) == 0 else { throw .system("cannot look at \(path)") }
-            if stat(path, &named) == 0, opened.st_dev == named.st_dev, opened.st_ino == named.st_ino {
-                return LockedFile(path: path, file: file)
-            }
-        }
+        let raw = try FileLock.acquire(path, LOCK_EX | LOCK_NB)
+        return raw < 0 ? nil : LockedFile(path: path, file: FileDescriptor(owning: raw))
     }
 
     /// Size in bytes.

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// Blocking work spread over threads of its own; Swift's cooperative pool must never block.
 package enum Threads {
@@ -36,7 +35,7 @@ package enum Threads {
 
         let count: Int
         let body: @Sendable (Int) throws -> Void
-        let state = Mutex(State())
+        let state = Locked(State())
 
         init(count: Int, body: @escaping @Sendable (Int) throws -> Void) {
             self.count = count

@@ -93,7 +93,10 @@ import Testing
         #expect(Format.bytes(count) == text)
     }
 
-    @Test(arguments: [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (125, "2 min 5 s")])
+    @Test(arguments: [
+        (0.00004, "0.0 ms"), (0.0035, "3.5 ms"), (0.04, "40 ms"), (0.999, "999 ms"), (0.9996, "1.0 s"), (9.94, "9.9 s"),
+        (12.4, "12 s"), (125, "2 min 5 s"),
+    ])
     func secondsAreShort(seconds: Double, text: String) {
         #expect(Format.seconds(seconds) == text)
     }

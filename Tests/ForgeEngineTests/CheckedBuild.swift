@@ -17,6 +17,12 @@ final class CheckedCache: ActionCache {
 
     func lookup(_ key: Digest) throws -> ActionResult? { store.lookup(key) }
 
+    /// What another build does beside this one.
+    func commitElsewhere(_ work: Work, _ key: Digest, _ result: ActionResult) {
+        store.commit(key, result)
+        known[work] = work.outputs
+    }
+
     func commit(_ key: Digest, _ result: ActionResult) throws {
         if let left = killAt {
             killAt = left - 1
@@ -53,6 +59,10 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     /// Rounds of `next` until ctrl-C, or until the process is killed.
     private var interruptAt: Int?
     private var killAt: Int?
+    /// Questions after which the user has asked to stop.
+    private var stopAt: Int?
+    /// One of so many actions is claimed by another build when this one wants it.
+    private let busy: Int?
     /// Kinds of work that fail in this build, and that can't be started.
     private let failing: Set<Int>
     private let brokenStart: Set<Int>
@@ -64,7 +74,11 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     /// The most urgent action when it last did not fit, and how many others have started since.
     private var passedOver = (index: -1, times: 0)
     private var running: [(index: Int, request: ActionRequest)] = []
+    /// What another build has claimed, and what this one has.
+    private var elsewhere: [(index: Int, request: ActionRequest)] = []
+    private var claimed: Set<Int> = []
     private(set) var started = 0
+    private(set) var waited = 0
     private(set) var interrupted = false
     private(set) var killed = false
     private var failed: Set<Int> = []
@@ -93,6 +107,8 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         wanted = chance(3) ? plan.actions.indices.filter { _ in chance(4) } : Array(plan.actions.indices)
         interruptAt = chance(5) ? .random(in: 0...20, using: &random) : nil
         killAt = chance(5) ? .random(in: 0...20, using: &random) : nil
+        stopAt = chance(8) ? .random(in: 0...40, using: &random) : nil
+        busy = chance(3) ? .random(in: 1...4, using: &random) : nil
         cache.killAt = chance(8) ? .random(in: 0...10, using: &random) : nil
         failing = chance(2) ? Set(kinds.filter { _ in chance(8) }) : []
         brokenStart = chance(8) ? Set(kinds.filter { _ in chance(8) }) : []
@@ -137,6 +153,8 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             return
         }
         check(running.isEmpty, "the build ended while something ran")
+        check(elsewhere.isEmpty || stopping, "the build ended while another had what it wants")
+        check(claimed.isEmpty || stopping, "the build ended and keeps \(claimed) from others")
         try finalCheck(engine)
     }
 
@@ -158,31 +176,74 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             || (all.cpu <= limits.cpu && all.memory <= limits.memory && all.network <= limits.network)
     }
 
-    /// What waits for nothing but resources.
-    private func startable() -> [Int] {
+    /// What waits for resources.
+    private func queued() -> [Int] {
         states.indices.filter { i in
-            states[i] == .queued && leaders.contains(i) && fits(i)
+            states[i] == .queued && leaders.contains(i) && !elsewhere.contains { $0.index == i }
+        }
+    }
+
+    /// What waits for nothing but resources.
+    private func startable() -> [Int] { queued().filter(fits) }
+
+    /// The longest path that begins with an action or with one that waits for it because it does the same.
+    private func urgency(_ i: Int) -> Double {
+        states.indices.filter { kinds[$0] == kinds[i] && states[$0] == .queued }.reduce(priority[i]) {
+            max($0, priority[$1])
         }
     }
 
     /// Of what waits for resources, the one on the longest path.
-    private func mostUrgent() -> Int? {
-        states.indices.filter { states[$0] == .queued && leaders.contains($0) }.max { priority[$0] < priority[$1] }
+    private func mostUrgent() -> Int? { queued().max { urgency($0) < urgency($1) } }
+
+    func claim(_ index: Int, _ request: ActionRequest) throws -> Bool {
+        let name = request.action.name
+        check(!stopping, "\(name) is claimed though the build stops")
+        check(fits(index), "\(name) is claimed beyond the limits")
+        let better = startable().filter { urgency($0) > urgency(index) && $0 != index }
+        check(better.isEmpty || startFailed, "\(name) is claimed before \(better), which are on longer paths")
+        if let urgent = mostUrgent(), urgency(urgent) > urgency(index) {
+            passedOver = urgent == passedOver.index ? (urgent, passedOver.times + 1) : (urgent, 1)
+            check(passedOver.times <= limits.cpu || startFailed, "\(name) starts while \(urgent) waits for too long")
+        }
+        if !claimed.contains(index), let busy, Int.random(in: 0..<busy, using: &random) == 0 {
+            elsewhere.append((index, request))
+            waited += 1
+            return false
+        }
+        claimed.insert(index)
+        return true
+    }
+
+    func release(_ index: Int) { claimed.remove(index) }
+
+    func isInterrupted() -> Bool {
+        stopAt = stopAt.map { $0 - 1 }
+        guard stopAt == -1 else { return false }
+        interrupted = true
+        return true
+    }
+
+    /// Another build is done with an action, well or not.
+    private func free(_ other: (index: Int, request: ActionRequest)) -> RunnerEvent {
+        let work = works[other.index]
+        if Bool.random(using: &random) {
+            cache.commitElsewhere(work, other.request.key.digest, result(of: work))
+        }
+        claimed.insert(other.index)
+        return .free(other.index)
     }
 
     func start(_ index: Int, _ request: ActionRequest) throws {
         let name = request.action.name
         check(!stopping, "\(name) starts though the build stops")
         check(fits(index), "\(name) starts beyond the limits")
+        check(claimed.contains(index), "\(name) starts without a claim")
+        let isForced = states.indices.contains { kinds[$0] == kinds[index] && forced.contains($0) }
+        check(isForced || !cache.holds(works[index]), "\(name) starts though the cache has it")
         check(!running.contains { kinds[$0.index] == kinds[index] }, "\(name) runs twice at once")
         let hasRun = states.indices.contains { states[$0] == .ran && kinds[$0] == kinds[index] }
         check(forced.contains(index) || !hasRun, "\(name) runs after an equal action")
-        let better = startable().filter { priority[$0] > priority[index] && $0 != index }
-        check(better.isEmpty || startFailed, "\(name) starts before \(better), which are on longer paths")
-        if let urgent = mostUrgent(), priority[urgent] > priority[index] {
-            passedOver = urgent == passedOver.index ? (urgent, passedOver.times + 1) : (urgent, 1)
-            check(passedOver.times <= limits.cpu || startFailed, "\(name) starts while \(urgent) waits for too long")
-        }
         for dependency in request.action.dependencies {
             check(states[dependency].isDone, "\(name) starts before n\(dependency), which it needs")
         }
@@ -197,7 +258,7 @@ final class CheckedBuild: ActionRunner, EngineObserver {
     }
 
     func next() throws -> RunnerEvent {
-        check(!running.isEmpty, "waits though nothing runs")
+        check(!running.isEmpty || !elsewhere.isEmpty, "waits though nothing runs")
         if !stopping, !startFailed {
             // Everything may wait with what is most urgent, once that was passed over so many times.
             let urgent = mostUrgent()
@@ -213,6 +274,9 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             return .interrupted
         }
         interruptAt = interruptAt.map { $0 - 1 }
+        if running.isEmpty || !elsewhere.isEmpty && Bool.random(using: &random) {
+            return free(elsewhere.remove(at: Int.random(in: elsewhere.indices, using: &random)))
+        }
         let at = Int.random(in: running.indices, using: &random)
         switch Int.random(in: 0..<10, using: &random) {
         case 0: return .tick
@@ -228,15 +292,21 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             return .finished(ended.index, .failure(ForgeError(.stageFailed, "\(ended.request.action.name) fails")))
         }
         cache.ending = work
-        let outputs = zip(RandomGraph.outputs, work.outputs).map { name, text in
-            ActionResult.Output(name: name, kind: .file, digest: cache.store.put(Array(text.utf8)))
-        }
-        return .finished(ended.index, .success(ActionResult(outputs: outputs)))
+        return .finished(ended.index, .success(result(of: work)))
+    }
+
+    private func result(of work: Work) -> ActionResult {
+        ActionResult(
+            outputs: zip(RandomGraph.outputs, work.outputs).map { name, text in
+                ActionResult.Output(name: name, kind: .file, digest: cache.store.put(Array(text.utf8)))
+            })
     }
 
     func cancelAll() {
         wasCancelled = true
         running = []
+        elsewhere = []
+        claimed = []
     }
 
     // MARK: Watching
@@ -251,7 +321,9 @@ final class CheckedBuild: ActionRunner, EngineObserver {
         check(rank(state) > rank(states[index]), "\(name) goes from \(states[index]) to \(state)")
         check(states[index] != .unwanted, "\(name), which nobody wants, goes to \(state)")
         switch state {
-        case .ready: if !forced.contains(index), cache.holds(works[index]) { expectsHit.insert(index) }
+        case .ready:
+            check(!interrupted, "\(name) is looked up though the build stops")
+            if !forced.contains(index), cache.holds(works[index]) { expectsHit.insert(index) }
         case .queued:
             check(!expectsHit.contains(index), "\(name) is in the cache and not taken from it")
             let waits = states.indices.contains {
@@ -260,7 +332,9 @@ final class CheckedBuild: ActionRunner, EngineObserver {
             if !waits { leaders.insert(index) }
         case .hit:
             let same = states.indices.contains { states[$0] == .ran && kinds[$0] == kinds[index] }
-            check(expectsHit.contains(index) || same, "\(name) is taken from a cache that lacks it")
+            // Since it was looked up, another build may have made it, or this one an object that its result lacked.
+            let isThere = !forced.contains(index) && cache.holds(works[index])
+            check(expectsHit.contains(index) || same || isThere, "\(name) is taken from a cache that lacks it")
         default: break
         }
         states[index] = state

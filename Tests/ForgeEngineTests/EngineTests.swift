@@ -184,6 +184,62 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
         #expect(second.ran.count == 2, "two were done before")
     }
 
+    @Test func aResultWithoutAnOutputOfTheStageIsNone() throws {
+        var plan = Plan()
+        _ = plan.add(testAction("a", value: 1))
+        _ = plan.add(testAction("b", value: 2, needs: [0]))
+        let key = ActionKey(of: plan.actions[0], inputs: [], buildRoot: nil)
+        for outputs in [[], [ActionResult.Output(name: "out", kind: .tree, digest: store.put(Array("1".utf8)))]] {
+            store.commit(key.digest, ActionResult(outputs: outputs))
+            let runner = FakeRunner(store: store)
+            let engine = try build(plan, runner)
+            #expect(runner.ran.first == "a")
+            #expect(engine.states[1].isDone)
+        }
+    }
+
+    @Test func theUserCanStopWhatOnlyAsksTheCache() throws {
+        var plan = Plan()
+        for i in 0..<100 { _ = plan.add(testAction("a\(i)", value: Int64(i), needs: i > 0 ? [i - 1] : [])) }
+        try build(plan, FakeRunner(store: store))
+        let runner = FakeRunner(store: store)
+        runner.interruptAfterLookups = 10
+        let engine = try build(plan, runner)
+        #expect(engine.interrupted)
+        #expect(engine.states.count { $0 == .hit } == 10)
+        #expect(engine.states.count { $0 == .skipped } == 90)
+    }
+
+    /// What waits for the equal one waits for the one that runs.
+    @Test func anEqualActionOnALongerPathMakesTheOneThatRunsUrgent() throws {
+        var plan = Plan()
+        _ = plan.add(testAction("a", value: 1))
+        _ = plan.add(testAction("b", value: 8))
+        for i in 0..<2 {
+            var action = testAction("c", value: 3, needs: [i])
+            action.inputs[0].label = ""
+            action.name = "c\(i)"
+            _ = plan.add(action)
+        }
+        _ = plan.add(testAction("other", value: 4, needs: [0]))
+        _ = plan.add(testAction("after other", value: 4, needs: [4]))
+        _ = plan.add(testAction("after", value: 5, needs: [3]))
+        _ = plan.add(testAction("last", value: 5, needs: [6]))
+        // In the order of the ends of a and b the shorter of the two c is asked for first or last.
+        for seed in 0..<8 {
+            let store = MemoryStore()
+            let runner = FakeRunner(store: store, seed: UInt64(seed))
+            let engine = Engine(
+                plan: plan, cache: store, runner: runner, limits: Resources(cpu: 1),
+                durations: { { [1, 1.5, 1, 1, 1, 1.2, 5, 5][$0] } })
+            try engine.run(wanted: plan.actions.indices)
+            let (c, other) = (
+                runner.ran.firstIndex { $0.hasPrefix("c") } ?? -1, runner.ran.firstIndex(of: "other") ?? -1
+            )
+            #expect(c < other, "\(runner.ran)")
+        }
+    }
+
     @Test func theLongestPathGoesFirst() throws {
         var plan = Plan()
         _ = plan.add(testAction("short", value: 1))
@@ -204,6 +260,25 @@ func testAction(_ name: String, value: Int64, needs: [Int] = [], cpu: Int = 1) -
             KeyChange.between(before.parts, after.parts)
                 == [KeyChange(kind: .option, name: "value", before: "1", after: "2")])
         #expect(KeyChange.between(before.parts, same.parts).isEmpty)
+    }
+
+    /// Of inputs with a few names and labels, no two shapes have one key.
+    @Test func inputsOfAnotherShapeGiveAnotherKey() {
+        var known: [Digest: [ResolvedInput]] = [:]
+        let content = Digest.of("content")
+        let single = ["a", "b"].flatMap { name in
+            ["", "a", "b", "0-a"].flatMap { label in
+                [ActionResult.Output.Kind.file, .tree].map {
+                    ResolvedInput(name: name, label: label, kind: $0, digest: content)
+                }
+            }
+        }
+        let shapes = single.map { [$0] } + single.flatMap { first in single.map { [first, $0] } }
+        for shape in shapes {
+            let key = ActionKey(of: testAction("x", value: 1), inputs: shape, buildRoot: nil)
+            let other = known.updateValue(shape, forKey: key.digest)
+            #expect(other == nil, "\(shape) and \(other ?? []) have one key")
+        }
     }
 }
 

@@ -28,6 +28,8 @@ final class FakeRunner: ActionRunner {
     private(set) var wasCancelled = false
     /// Interrupts after so many actions have ended.
     var interruptAfter: Int?
+    /// Interrupts after so many look-ups.
+    var interruptAfterLookups: Int?
     /// Chooses which running action ends next, so that orders vary.
     var generator: SeededGenerator
     private var running: [(index: Int, request: ActionRequest)] = []
@@ -60,6 +62,11 @@ final class FakeRunner: ActionRunner {
         let digest = try store.put(Array(text.utf8))
         let output = ActionResult.Output(name: "out", kind: .file, digest: digest)
         return .finished(chosen.index, .success(ActionResult(outputs: [output])))
+    }
+
+    func isInterrupted() -> Bool {
+        interruptAfterLookups = interruptAfterLookups.map { $0 - 1 }
+        return interruptAfterLookups.map { $0 < 0 } ?? false
     }
 
     func cancelAll() {

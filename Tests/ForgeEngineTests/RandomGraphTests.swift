@@ -3,7 +3,6 @@ import ForgeEngine
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 import Testing
 
 /// The engine against the model of `Work.all(of:)`: random graphs with equal actions, built again and again with edits,
@@ -17,6 +16,7 @@ import Testing
         var actions = 0
         var interrupted = 0
         var killed = 0
+        var waited = 0
     }
 
     @Test func theEngineAgreesWithTheModel() throws {
@@ -32,8 +32,10 @@ import Testing
         let milliseconds = (SystemTime().monotonic() - start) / 1_000_000
         print(
             "random graphs: \(Self.graphs) graphs, \(count.builds) builds (\(count.interrupted) interrupted, "
-                + "\(count.killed) killed), \(count.actions) actions run, \(milliseconds) ms")
+                + "\(count.killed) killed), \(count.actions) actions run, \(count.waited) waited for another build, "
+                + "\(milliseconds) ms")
         #expect(count.interrupted > Self.graphs / 10 && count.killed > Self.graphs / 10)
+        #expect(count.waited > Self.graphs / 10)
     }
 
     /// Builds one graph several times; the first thing that the engine did wrong.
@@ -46,6 +48,7 @@ import Testing
             try build.run()
             count.builds += 1
             count.actions += build.started
+            count.waited += build.waited
             if build.interrupted { count.interrupted += 1 }
             if build.killed { count.killed += 1 }
             if let fault = build.faults.first { return "build \(round): \(fault)" }

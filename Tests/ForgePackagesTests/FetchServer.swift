@@ -1,5 +1,5 @@
+import ForgeSystem
 import Glibc
-import Synchronization
 
 /// An HTTP/1.1 server on the loopback interface that misbehaves as told. Real sockets, one thread a connection.
 final class FetchServer: Sendable {
@@ -48,7 +48,7 @@ final class FetchServer: Sendable {
         var mostActive = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let handler: @Sendable (Request) -> Reply
     private let listener: Int32
     let port: UInt16

@@ -1,6 +1,6 @@
 import ForgeBase
 import ForgeSystem
-import Synchronization
+import StoreSamples
 import Testing
 
 @testable import ForgeStore
@@ -99,7 +99,7 @@ struct CrashPointTests {
     ]
 
     /// How often a program was stopped, for the report at the end.
-    static let points = Mutex(0)
+    static let points = Locked(0)
 
     @Test(arguments: scenarios, ["--kill", "--full"]) func stoppedAtEveryPoint(
         _ scenario: Scenario, _ how: String

@@ -1,6 +1,7 @@
 import ForgeBase
 import ForgeSystem
 import Glibc
+import StoreSamples
 import Testing
 
 @testable import ForgeStore

@@ -1,6 +1,6 @@
 import ForgeBase
 import ForgeSystem
-import Synchronization
+import StoreSamples
 import Testing
 
 @testable import ForgeStore
@@ -9,7 +9,7 @@ import Testing
 @Suite(.serialized) struct HammerTests {
     @Test(arguments: [2, 8]) func manyProcessesOnOneCache(_ processes: Int) throws {
         let space = try TestSpace(inMemory: true)
-        let said = Mutex<[String]>([])
+        let said = Locked<[String]>([])
         try Threads.forEach(processes, width: processes) { number in
             let done = try Tools.run(Tools.probe, ["hammer", space("cache"), "\(number)", "8"])
             said.withLock { $0.append(done.text) }

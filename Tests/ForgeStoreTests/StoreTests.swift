@@ -1,7 +1,6 @@
 import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 import Testing
 
 @testable import ForgeStore

@@ -1,7 +1,6 @@
 import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
 
 @testable import ForgeStore
 

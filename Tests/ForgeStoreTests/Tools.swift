@@ -1,7 +1,7 @@
 import ForgeBase
 import ForgeSystem
 import Glibc
-import Synchronization
+import StoreSamples
 
 @testable import ForgeStore
 
@@ -66,56 +66,6 @@ enum Tools {
         func resize(_ bytes: Int) -> Bool { mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(bytes)") == 0 }
 
         deinit { umount2(path, Int32(MNT_DETACH)) }
-    }
-}
-
-/// A result that is the same in every process; `Tests/StoreProbe` makes the same.
-struct Sample {
-    let number: Int
-
-    init(_ number: Int) { self.number = number }
-
-    var key: Digest { Digest.of("sample \(number)") }
-
-    private static let known = Mutex<[String: [UInt8]]>([:])
-
-    func bytes(_ name: String, _ count: Int) -> [UInt8] {
-        let text = "\(name) \(number) \(count)"
-        if let bytes = Self.known.withLock({ $0[text] }) { return bytes }
-        let bytes = make(name, count)
-        Self.known.withLock { $0[text] = bytes }
-        return bytes
-    }
-
-    private func make(_ name: String, _ count: Int) -> [UInt8] {
-        var out: [UInt8] = []
-        var counter = 0
-        while out.count < count {
-            out += Digest.of("\(name) \(number) \(counter)").hash
-            counter += 1
-        }
-        return Array(out.prefix(count))
-    }
-
-    var large: [UInt8] { bytes("large", 20_000 + number) }
-    var small: [UInt8] { bytes("small", 200) }
-    var largeDigest: Digest { Digest.of(large) }
-    var smallDigest: Digest { Digest.of(small) }
-
-    @discardableResult
-    func make(in store: Store) throws -> Digest {
-        let (small, large) = (try store.put(small), try store.put(large))
-        let tree = try Tree(
-            Tree.empty.entries + [
-                TreeEntry("large", .file(large), mode: 0o644), TreeEntry("small", .file(small), mode: 0o644),
-            ])
-        let digest = try tree.save(in: store)
-        try store.commit(
-            key,
-            ActionResult(outputs: [
-                .init(name: "t", kind: .tree, digest: digest), .init(name: "f", kind: .file, digest: large),
-            ]))
-        return digest
     }
 }
 

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeSystem
+import StoreSamples
 import Testing
 
 @testable import ForgeStore

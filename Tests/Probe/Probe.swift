@@ -30,6 +30,7 @@ struct Probe {
             return 0
         case "time": return try time(rest)
         case "descriptors": return try descriptors()
+        case "race": return try race(locked: rest == ["locked"])
         case let verb: throw ForgeError(.badInput, "no verb \(verb ?? "")")
         }
     }
@@ -99,6 +100,19 @@ struct Probe {
         }
         print(try count() - before)
         return 0
+    }
+
+    /// `race [locked]`: several threads count in one place; without the lock thread sanitizer must say so.
+    static func race(locked: Bool) throws -> Int32 {
+        // Unchecked because the race is wanted.
+        final class Counter: @unchecked Sendable { var count = 0 }
+        let (counter, lock) = (Counter(), Locked(()))
+        try Threads.forEach(40, width: 4) { _ in
+            // Else one thread may have done everything before the others begin.
+            SystemTime.sleep(milliseconds: 1)
+            if locked { lock.withLock { _ in counter.count += 1 } } else { counter.count += 1 }
+        }
+        return counter.count > 0 ? 0 : 1
     }
 
     static func finish(_ report: ExitReport) -> Int32 {

@@ -87,20 +87,26 @@ struct LogCommand {
     /// The newest log of a stage.
     private func log(of stage: String, _ recipe: String, _ store: Store) throws -> ExitCode {
         for name in ["\(recipe)/\(stage)", stage] {
-            for row in try store.actions(named: name, recipe: recipe, limit: 200) {
+            let rows = try store.actions(named: name, recipe: recipe, limit: 200)
+            // Of what was skipped, or never ran to its end, there may be an older log.
+            for row in rows where row.action.outcome != .skipped && row.action.outcome != .gone {
                 guard let key = row.action.key else { continue }
                 let path = HelperRunner.log(of: key, cache: store.directory)
-                guard let bytes = try Files.readIfPresent(path) else { continue }
-                let text = String(decoding: bytes, as: UTF8.self)
+                let bytes = try Files.readIfPresent(path)
                 if session.console.json {
                     session.console.result(
                         JSON.object([
-                            ("action", .string(name)), ("build", .int(row.build)), ("file", .string(path)),
-                            ("text", .string(text)),
+                            ("action", .string(name)), ("build", .int(row.build)),
+                            ("file", bytes == nil ? .null : .string(path)),
+                            ("text", .string(String(decoding: bytes ?? [], as: UTF8.self))),
                         ]).description)
-                } else {
+                } else if let bytes {
                     session.console.note("log of \(name), build #\(row.build): \(path)")
-                    session.console.raw(text)
+                    session.console.raw(String(decoding: bytes, as: UTF8.self))
+                } else {
+                    session.console.note(
+                        "log of \(name), build #\(row.build): there is none; it printed nothing, or so long ago that the "
+                            + "log was collected")
                 }
                 return .done
             }

@@ -10,7 +10,8 @@ const worked = (a) => a.state === "ran" || a.state === "failed";
 // ---- Numbers and elements
 
 function seconds(s) {
-  if (s < 9.95) return s.toFixed(s < 0.095 && s > 0 ? 2 : 1) + " s";
+  if (s < .9995) return (s * 1000).toFixed(s < .00995 ? 1 : 0) + " ms";
+  if (s < 9.95) return s.toFixed(1) + " s";
   const whole = Math.round(s);
   return whole < 100 ? whole + " s" : Math.floor(whole / 60) + " min " + (whole % 60) + " s";
 }

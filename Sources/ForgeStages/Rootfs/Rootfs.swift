@@ -5,7 +5,6 @@ package import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// The stage `rootfs`: a root file system of Debian packages, configured as their maintainer scripts and the recipe say.
 package func runRootfs(_ context: StageContext) throws -> StageResult {
@@ -71,7 +70,7 @@ private func loadPackages(_ context: StageContext) throws -> [DebPackage] {
     // The largest first, so that no thread is left alone with one at the end.
     files.sort { $0.digest.size != $1.digest.size ? $0.digest.size > $1.digest.size : $0.name.precedes($1.name) }
     let all = files
-    let loaded = Mutex<[DebPackage]>([])
+    let loaded = Locked<[DebPackage]>([])
     try Threads.forEach(all.count, width: context.jobs) { index in
         let package = try DebPackage(
             file: all[index].name, digest: all[index].digest, store: context.store, scratch: context.scratch)

@@ -3,18 +3,17 @@ import ForgeBase
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// A cache, and a second connection to its database by which rows get values that forge would never write.
 struct RowBench {
     static let shared = Result { try Shared() }
 
     final class Shared: Sendable {
-        let lock: Mutex<RowBench>
+        let lock: Locked<RowBench>
 
         init() throws {
             let bench = try RowBench()
-            lock = Mutex(bench)
+            lock = Locked(bench)
         }
     }
 

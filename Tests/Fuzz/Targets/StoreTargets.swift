@@ -4,7 +4,6 @@ import ForgeBase
 import ForgeStore
 import ForgeSystem
 import Glibc
-import Synchronization
 
 /// What fuzzing allows an archive: far less than a package may have, so that bombs are met early.
 private let limits = Archive.Limits(entries: 2000, bytes: 4 << 20)
