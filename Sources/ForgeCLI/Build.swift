@@ -84,7 +84,7 @@ struct Build {
                 try UpToDate(session: session).remember(outcome, witnesses + published)
             }
         }
-        if engine.states.contains(.ran) { try LockService(session: session).pin(recipe) }
+        if engine.states.contains(.ran) { try LockService(session: session).pin(recipe, engine) }
         outcome.seconds = session.seconds - start
         try TraceRecorder.span("record", in: trace) {
             try History(store: store).record(outcome, recipe: recipe, times: times, at: session.time.wall())

@@ -42,12 +42,27 @@ struct LockService {
         return try Planner.lockedStages(of: recipe, catalog: session.catalog).map { id, stage in
             Wanted(
                 id: id, stage: stage, parameters: id.hasPrefix("build-root:") ? [:] : values,
-                request: LockService.request(stage.options))
+                request: try request(stage))
         }
     }
 
-    /// The options that determine what is locked: not where it is fetched from.
-    static func request(_ options: JSON) -> JSON { Planner.withoutPlaces(options).canonical }
+    /// The options that determine what is locked: not where it is fetched from, but what is in the files that they name
+    /// (keyrings). A lock by other keys is another lock.
+    static func request(_ stage: StageInstance, digest: (String) throws -> Digest) rethrows -> JSON {
+        let options = Planner.withoutPlaces(stage.options)
+        guard case .object(let fields) = options, !stage.paths.isEmpty else { return options.canonical }
+        let digests = try Dictionary(
+            stage.paths.map { ($0.relative, try digest($0.absolute).hex) }, uniquingKeysWith: { first, _ in first })
+        let list = digests.map { ($0.key, JSON.string($0.value)) }
+        return JSON.object(fields + [(LockService.files, .object(list))]).canonical
+    }
+
+    private func request(_ stage: StageInstance) throws -> JSON {
+        try LockService.request(stage) { try session.store().digest(ofFile: $0) }
+    }
+
+    /// The field of a request with the digests of files.
+    private static let files = "file-digests"
 
     /// The lock for a build: made now if there is none, completed if the parameters are new, refused if it does not fit.
     /// - Returns: what the planner asks for.
@@ -59,7 +74,7 @@ struct LockService {
         if let bytes, let index = try LockIndex(of: bytes, in: store),
             wanted.allSatisfy({ index.part($0.id, $0.request) != nil })
         {
-            return { id, stage in index.part(id, LockService.request(stage.options)) }
+            return { id, stage in index.part(id, try request(stage)) }
         }
         let lock =
             try bytes.map { bytes throws(ForgeError) in try LockFile(parsing: bytes, file: session.layout.display(path))
@@ -76,7 +91,7 @@ struct LockService {
             try complete.save(path)
         }
         let index = try LockIndex(complete, in: store)
-        return { id, stage in index.part(id, LockService.request(stage.options)) }
+        return { id, stage in index.part(id, try request(stage)) }
     }
 
     private func find(_ wanted: Wanted, in lock: LockFile) -> LockEntry? {
@@ -97,16 +112,42 @@ struct LockService {
                     : "\(shown) does not cover \(missing.map(\.id).joined(separator: ", ")), and --locked forbids to change it",
                 remedy: "run `\(command)` and commit the lock")
         }
-        for item in missing where lock.entry(item.id, parameters: item.parameters) != nil {
+        for item in missing {
+            guard let old = lock.entry(item.id, parameters: item.parameters) else { continue }
+            let files = LockService.changedFiles(old.request, item.request)
+            let cause =
+                files.isEmpty
+                ? "the options of “\(item.id)” have changed"
+                : "of “\(item.id)”, \(files.joined(separator: ", ")) \(files.count == 1 ? "has" : "have") changed"
             throw ForgeError(
-                .badInput,
-                "\(shown) no longer fits the recipe: the options of “\(item.id)” have changed since it was made",
-                at: item.stage.location, remedy: "run `\(command)`: it keeps every version that still fits")
+                .badInput, "\(shown) no longer fits the recipe: \(cause) since it was made", at: item.stage.location,
+                remedy: "run `\(command)`: it keeps every version that still fits")
         }
     }
 
-    /// Keeps what the lock names from being collected: archives drop packages, the store must not.
-    func pin(_ recipe: Recipe) throws {
+    /// The files in which two requests differ; none if they differ in more.
+    private static func changedFiles(_ old: JSON, _ new: JSON) -> [String] {
+        func rest(_ request: JSON) -> [String] {
+            (request.object ?? []).filter { $0.0 != files }.map { "\($0.0) \($0.1)" }
+        }
+        guard rest(old) == rest(new) else { return [] }
+        return (new[files]?.object ?? []).filter { old[files]?[$0.0] != $0.1 }.map(\.0)
+    }
+
+    /// What brings the sources that a recipe names by digest or commit.
+    private static let fetching: [StageProgram] = [.builtin("fetch-url"), .builtin("fetch-git")]
+
+    /// Keeps what the recipe and its lock name from being collected: others drop it, the store must not.
+    func pin(_ recipe: Recipe, _ engine: Engine) throws {
+        let fetched = engine.plan.actions.indices.compactMap { index in
+            LockService.fetching.contains(engine.plan.actions[index].program) ? engine.keys[index]?.digest : nil
+        }
+        let file = recipe.directory + "/recipe.yaml"
+        if fetched.isEmpty {
+            _ = try session.store().unpin(file)
+        } else {
+            try session.store().pin(file, [], actions: fetched)
+        }
         guard let lock = try LockFile.load(LockService.path(of: recipe)) else { return }
         let packages = lock.entries.flatMap { $0.debian?.packages ?? [] }
         try session.store().pin(LockService.path(of: recipe), packages.map { ($0.digest, .file) })

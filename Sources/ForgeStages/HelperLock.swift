@@ -129,7 +129,7 @@ struct HelperLock {
                 previous = entry
             }
             mirrors = DebianOptions.mirrors(options).overridden(
-                by: Mirrors(archives: command.mirrors, snapshots: command.snapshots.compactMapValues(\.first)))
+                by: Mirrors(archives: command.mirrors, snapshots: command.snapshots))
         }
     }
 }
@@ -180,7 +180,7 @@ enum DebianOptions {
             guard let archive = repository["archive"]?.string else { continue }
             let known = recipe.archives[archive] ?? []
             recipe.archives[archive] = known + texts(repository["uri"]).filter { !known.contains($0) }
-            if let snapshot = texts(repository["snapshot"]).first { recipe.snapshots[archive] = snapshot }
+            recipe.snapshots[archive, default: []] += texts(repository["snapshot"])
         }
         return HostMirrors.read().overridden(by: recipe)
     }

@@ -97,7 +97,7 @@ enum Builtins {
         let entry = try LockEntry(json: try JSON(parsing: try context.store.read(digest), file: "lock"))
         let given = Mirrors(
             archives: Dictionary(request.mirrors) { $1 },
-            snapshots: Dictionary(request.snapshots) { $1 }.compactMapValues(\.first))
+            snapshots: Dictionary(request.snapshots) { $1 })
         // What is given here and now goes over what the recipe says; this host's apt sources stand behind both.
         let mirrors = DebianOptions.mirrors(request.options).overridden(by: given)
         return try DebianPackages(context, locked: entry, mirrors: mirrors, offline: request.offline).run()

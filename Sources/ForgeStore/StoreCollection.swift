@@ -75,7 +75,7 @@ extension Store {
         try flush()
         let now = Int64(time(nil))
         var report = CollectionReport()
-        try dropPinsOfLostLocks()
+        try dropPinsOfLostFiles()
         var limit = try sizeLimit(policy)
         let marked = try mark(policy, now: now, limit: &limit, &report)
         try sweepCheckouts(keeping: marked.trees, limit: max(0, limit), policy, now: now, &report)

@@ -16,7 +16,7 @@ package struct PinSummary: Sendable, Equatable {
 
 /// Pins: objects, and results with their outputs, that no limit of a collection touches.
 ///
-/// The pin of a lock is named by the lock's path, others as people like, without a slash at the start.
+/// What a lock or a recipe pins is named by the path of that file, others as people like, without a slash at the start.
 extension Store {
     /// Keeps objects and results whatever the limits: what a lock names, or everything that a build needs.
     /// - Parameters:
@@ -112,8 +112,8 @@ extension Store {
         }
     }
 
-    /// A lock pins as long as there is one: what a removed clone has pinned would stay for ever.
-    func dropPinsOfLostLocks() throws {
+    /// A lock or recipe pins as long as there is one: what a removed clone has pinned would stay for ever.
+    func dropPinsOfLostFiles() throws {
         for name in try pins() where name.hasPrefix("/") && !Files.exists(name) { _ = try unpin(name) }
     }
 }

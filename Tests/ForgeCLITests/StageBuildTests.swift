@@ -182,6 +182,74 @@ struct StageBuildTests {
         #expect(try project.forge("build", "r").status == .exited(0))
     }
 
+    @Test func whereNothingIsPrintedThereIsNoLog() throws {
+        try project.recipe(script: "echo x > /out/out")
+        #expect(try project.forge("build", "r").status == .exited(0))
+        #expect(try project.shell("ls -A cache/logs") == "")
+        let said = try project.forge("log", "r", "s")
+        #expect(said.status == .exited(0))
+        #expect(said.errors.contains("log of r/s, build #1: there is none; it printed nothing"), "\(said.errors)")
+        let json = try project.forge("log", "r", "s", "--json").json
+        #expect(json["file"] == .null && json["text"] == .string(""))
+        // What was printed before is not what this run has printed.
+        try project.recipe(script: "echo words; echo x > /out/out")
+        _ = try project.forge("build", "r")
+        #expect(try project.forge("log", "r", "s").output == "words\n")
+        try project.recipe(script: "echo x > /out/out")
+        _ = try project.forge("build", "r")
+        #expect(try project.forge("log", "r", "s").output == "")
+    }
+
+    // MARK: What stays and what does not
+
+    /// Directories of the output that hold nothing but directories are looked at, too.
+    @Test func aStrangerAnywhereInTheOutputIsFound() throws {
+        try project.recipe(script: "echo x > /out/out")
+        try project.shell("sed -i 's|artifacts: {out:|artifacts: {a/b/out:|' recipes/r/recipe.yaml")
+        for _ in 0..<3 { #expect(try project.forge("build", "r").status == .exited(0)) }
+        for place in ["", "a/", "a/b/"] {
+            SystemTime.sleep(milliseconds: 50)
+            try project.write("out/r/default/\(place)stranger", "x")
+            #expect(try project.forge("build", "r").status == .exited(0))
+            #expect(!Files.exists("\(project.root)/out/r/default/\(place)stranger"), "\(place)")
+        }
+    }
+
+    /// As with the packages of a lock: others may drop what the recipe still names.
+    @Test func whatARecipeTakesFromOutsideIsNotCollected() throws {
+        try project.shell(
+            """
+            mkdir -p web; echo fetched > web/data.txt
+            git init -q repo; cd repo; echo committed > file; git add .
+            git -c user.name=a -c user.email=a@b commit -qm x; git rev-parse HEAD > ../commit
+            """)
+        let commit = try project.text("commit").split(separator: "\n").map(String.init)[0]
+        func write(_ word: String) throws {
+            try project.recipe(
+                script: "cat /in/file /in/repo/file > /out/out; echo \(word)",
+                stage: "inputs: {file: {kind: file}, repo: {kind: tree}}\n",
+                instance: """
+                        inputs:
+                          file: {url: "file://\(project.root)/web/data.txt", sha256: \(Digest.of("fetched\n").hex)}
+                          repo: {git: "file://\(project.root)/repo", commit: \(commit)}
+
+                    """)
+        }
+        try write("one")
+        #expect(try project.forge("build", "r").status == .exited(0))
+        try project.shell("rm -rf web repo")
+        #expect(try project.forge("cache", "gc", "--max-size", "0").status == .exited(0))
+        try write("two")
+        let again = try project.forge("build", "r", "--json", "--offline")
+        #expect(again.json["ran"] == .int(2) && again.json["hit"] == .int(2), "\(again.output) \(again.errors)")
+        let pin = "\(project.root)/recipes/r/recipe.yaml"
+        #expect(try project.forge("cache", "pins").output.contains(pin))
+        // With the recipe goes what it keeps.
+        try project.shell("rm -rf recipes/r")
+        _ = try project.forge("cache", "gc", "--max-size", "0")
+        #expect(try !project.forge("cache", "pins").output.contains(pin))
+    }
+
     // MARK: What is not declared
 
     func expect(_ text: String, endsWith end: String) throws { #expect(text.hasSuffix(end), "\(text)") }

@@ -121,7 +121,9 @@ import Testing
         archive.date += 50
         try archive.publish()
         archive.store = MemoryStore()
-        archive.snapshots["tiny"] = "file://\(archive.scratch.path)/old/@SNAPSHOTID@"
+        archive.snapshots["tiny"] = ["none/@SNAPSHOTID@", "old/@SNAPSHOTID@"].map {
+            "file://\(archive.scratch.path)/\($0)"
+        }
         let second = try archive.lock(request, previous: first, update: .packages(["tool"]))
         #expect(second.entry.list == ["base 1.0", "libserver 1.0", "server 1.0", "tool 2.0"])
         // The same service is asked for an old state as a whole.
@@ -153,12 +155,15 @@ import Testing
         let archive = try archive()
         let lock = try #require(try archive.lock(archive.request(["tool"])).entry.debian)
         let mirrors = Mirrors(
-            archives: ["tiny": ["http://a/debian/", "http://b"]], snapshots: ["tiny": "http://s/@SNAPSHOTID@/"])
+            archives: ["tiny": ["http://a/debian/", "http://b"]],
+            snapshots: ["tiny": ["http://s/@SNAPSHOTID@/", "http://t"]])
         let wanted = lock.wanted(mirrors: mirrors, store: archive.store)
         #expect(wanted[1].name == "tool 1.0 (amd64)")
         #expect(
             wanted[1].urls == ["http://a/debian/pool/main/tool_1.0_amd64.deb", "http://b/pool/main/tool_1.0_amd64.deb"])
         #expect(wanted[1].snapshotURLs.first == "http://s/20260921T201320Z/pool/main/tool_1.0_amd64.deb")
+        #expect(wanted[1].snapshotURLs[3] == "http://t/20260921T201320Z/pool/main/tool_1.0_amd64.deb")
+        #expect(wanted[1].snapshotURLs.count == 6)
     }
 
     @Test func anOlderMirrorThanTheLockIsRefused() throws {

@@ -38,7 +38,7 @@ import Testing
             mirrors.archives == [
                 "debian": ["http://one/debian", "http://two/debian"], "debian-security": ["http://sec/debian-security"],
             ])
-        #expect(mirrors.snapshots == ["debian": "http://snap/archive/debian/@SNAPSHOTID@/"])
+        #expect(mirrors.snapshots == ["debian": ["http://snap/archive/debian/@SNAPSHOTID@/"]])
     }
 
     @Test func aHostWithoutAptNamesNothing() throws {
@@ -49,21 +49,14 @@ import Testing
         #expect(error?.remedy == "pass --mirror debian-security=URL, or set FORGE_MIRROR_DEBIAN_SECURITY=URL")
     }
 
-    @Test func flagsComeBeforeTheEnvironmentAndTheHost() throws {
-        let host = Mirrors(archives: ["debian": ["http://host"], "other": ["http://other"]])
-        let environment = Mirrors(environment: [
-            ("FORGE_MIRROR_DEBIAN", "http://env"), ("FORGE_MIRROR_DEBIAN_SECURITY", "http://s1,http://s2"),
-            ("FORGE_SNAPSHOT_DEBIAN", "http://snap/@SNAPSHOTID@"), ("PATH", "/bin"),
-        ])
-        let flags = try Mirrors(flags: ["debian=http://a,http://b"], snapshots: ["x=http://y/@SNAPSHOTID@"])
-        let all = host.overridden(by: environment).overridden(by: flags)
-        #expect(all.archives["debian"] == ["http://a", "http://b"])
-        #expect(all.archives["debian-security"] == ["http://s1", "http://s2"])
-        #expect(all.archives["other"] == ["http://other"])
-        #expect(all.snapshots == ["debian": "http://snap/@SNAPSHOTID@", "x": "http://y/@SNAPSHOTID@"])
-        #expect(Mirrors(json: all.json) == all)
-        #expect(
-            failure { _ = try Mirrors(flags: ["http://a"], snapshots: []) }?.remedy
-                == "write --mirror debian=URL[,URL…]")
+    @Test func whatIsNamedTakesThePlaceOfTheHosts() throws {
+        let host = Mirrors(
+            archives: ["debian": ["http://host"], "other": ["http://other"]], snapshots: ["debian": ["http://snap"]])
+        let named = Mirrors(
+            archives: ["debian": ["http://a", "http://b"], "empty": []],
+            snapshots: ["debian": [], "x": ["http://y", "http://z"]])
+        let all = host.overridden(by: named)
+        #expect(all.archives == ["debian": ["http://a", "http://b"], "other": ["http://other"]])
+        #expect(all.snapshots == ["debian": ["http://snap"], "x": ["http://y", "http://z"]])
     }
 }

@@ -135,7 +135,7 @@ final class TinyArchive {
     var now: Int64 = 1_790_000_100
     var allowsExpired = false
     var keyring: Keyring?
-    var snapshots: [String: String] = [:]
+    var snapshots: [String: [String]] = [:]
     /// Every URL that was asked for.
     let counter = CountingSource()
 

@@ -59,7 +59,7 @@ import Testing
     ) throws -> StageResult {
         let places = Mirrors(
             archives: mirrors ?? ["debian": ["file://\(scratch)/mirror"]],
-            snapshots: snapshot.map { ["debian": "file://\(scratch)/old\($0)"] } ?? [:])
+            snapshots: snapshot.map { ["debian": ["file://\(scratch)/old\($0)"]] } ?? [:])
         var fetch = FetchOptions()
         fetch.retryDelay = .milliseconds(1)
         return try DebianPackages(context(), locked: entry(packages), mirrors: places).run(options: fetch)

@@ -107,10 +107,9 @@ package struct DebianLocker {
         if let snapshot = request.snapshot {
             // An old state is what is asked for: judge its age by its own time.
             reader.now = HTTPDate.seconds(snapshot: snapshot) ?? reader.now
-            urls = [
-                try service(suite, request: request, keyring: keyring, places: places)
-                    .replacing("@SNAPSHOTID@", with: snapshot)
-            ]
+            urls = try services(suite, request: request, keyring: keyring, places: places).map {
+                FetchURL.snapshot($0, at: snapshot)
+            }
         } else {
             urls = try places.urls(of: suite.archive)
         }
@@ -120,16 +119,16 @@ package struct DebianLocker {
             notBefore: request.snapshot == nil ? known?.date : nil)
     }
 
-    /// The snapshot service of an archive: the configured one, or the one that its Release file names.
-    private func service(
+    /// The snapshot services of an archive: those configured, or the one that its Release file names.
+    private func services(
         _ suite: DebianRequest.Suite, request: DebianRequest, keyring: Keyring, places: Mirrors
-    ) throws -> String {
-        if let service = places.snapshots[suite.archive] { return service }
+    ) throws -> [String] {
+        if let services = places.snapshots[suite.archive], !services.isEmpty { return services }
         if let urls = places.archives[suite.archive], !urls.isEmpty {
             let state = try reader.read(
                 suite, architecture: request.architecture, urls: urls, keyring: keyring, notBefore: nil,
                 keepsIndexes: false)
-            if let service = state.release.snapshots, service.contains("@SNAPSHOTID@") { return service }
+            if let service = state.release.snapshots, service.contains("@SNAPSHOTID@") { return [service] }
         }
         throw ForgeError(
             .badInput, "no snapshot service is known for the archive “\(suite.archive)”",

@@ -22,18 +22,10 @@ package struct DebianRequest: Sendable, Equatable {
 
     /// What a recipe says of an archive beside its suites.
     package struct ArchiveSettings: Sendable, Equatable {
-        /// Base URLs; host configuration and flags are used if there are none.
-        package var uris: [String] = []
         /// Path of the keyring, below the recipe's folder or absolute; Debian's if nil.
         package var keyring: String?
-        /// Base URL of a snapshot service with `@SNAPSHOTID@` in it.
-        package var snapshot: String?
 
-        package init(uris: [String] = [], keyring: String? = nil, snapshot: String? = nil) {
-            self.uris = uris
-            self.keyring = keyring
-            self.snapshot = snapshot
-        }
+        package init(keyring: String? = nil) { self.keyring = keyring }
     }
 
     package var architecture: String

@@ -5,27 +5,12 @@ import ForgeSystem
 package struct Mirrors: Sendable, Equatable {
     /// Base URLs in order of preference.
     package var archives: [String: [String]]
-    /// Base URL of a snapshot service, with `@SNAPSHOTID@` where the time stands.
-    package var snapshots: [String: String]
+    /// Base URLs of snapshot services in order of preference, with `@SNAPSHOTID@` where the time stands.
+    package var snapshots: [String: [String]]
 
-    package init(archives: [String: [String]] = [:], snapshots: [String: String] = [:]) {
+    package init(archives: [String: [String]] = [:], snapshots: [String: [String]] = [:]) {
         self.archives = archives
         self.snapshots = snapshots
-    }
-
-    /// For the helper's request: `{"archives": {"debian": ["http://…"]}, "snapshots": {"debian": "http://…"}}`.
-    package var json: JSON {
-        let archives = archives.keys.sorted { $0.precedes($1) }.map { id in
-            (id, JSON.array((self.archives[id] ?? []).map(JSON.string)))
-        }
-        let snapshots = snapshots.keys.sorted { $0.precedes($1) }.map { ($0, JSON.string(self.snapshots[$0] ?? "")) }
-        return .object([("archives", .object(archives)), ("snapshots", .object(snapshots))])
-    }
-
-    package init(json: JSON) {
-        self.init()
-        for (id, list) in json["archives"]?.object ?? [] { archives[id] = (list.array ?? []).compactMap(\.string) }
-        for (id, url) in json["snapshots"]?.object ?? [] { snapshots[id] = url.string }
     }
 
     /// The other's places where it has some, else these.
@@ -33,50 +18,6 @@ package struct Mirrors: Sendable, Equatable {
         Mirrors(
             archives: archives.merging(other.archives.filter { !$0.value.isEmpty }) { _, new in new },
             snapshots: snapshots.merging(other.snapshots.filter { !$0.value.isEmpty }) { _, new in new })
-    }
-
-    /// Places by `--mirror ID=URL[,URL…]` and `--snapshot ID=URL`.
-    /// - Throws: `.badInput` for other forms.
-    package init(flags mirrors: [String], snapshots: [String]) throws(ForgeError) {
-        self.init()
-        for flag in mirrors {
-            let (id, value) = try Mirrors.split(flag, "--mirror debian=URL[,URL…]")
-            archives[id, default: []] += value.split(separator: ",").map(String.init)
-        }
-        for flag in snapshots {
-            let (id, value) = try Mirrors.split(flag, "--snapshot debian=URL")
-            self.snapshots[id] = value
-        }
-    }
-
-    private static func split(_ flag: String, _ form: String) throws(ForgeError) -> (String, String) {
-        guard let equals = flag.firstIndex(of: "="), equals > flag.startIndex, flag.contains("://") else {
-            throw ForgeError(.badInput, "“\(flag)” is no mirror", remedy: "write \(form)")
-        }
-        return (String(flag[..<equals]), String(flag[flag.index(after: equals)...]))
-    }
-
-    /// Places by `FORGE_MIRROR_<ID>` and `FORGE_SNAPSHOT_<ID>`, the id in capitals with `_` for `-`.
-    package init(environment: [(String, String)]) {
-        self.init()
-        for (name, value) in environment where !value.isEmpty {
-            if name.hasPrefix("FORGE_MIRROR_") {
-                archives[Mirrors.id(name.dropFirst(13))] = value.split(separator: ",").map(String.init)
-            } else if name.hasPrefix("FORGE_SNAPSHOT_") {
-                snapshots[Mirrors.id(name.dropFirst(15))] = value
-            }
-        }
-    }
-
-    private static func id(_ name: Substring) -> String { name.lowercased().replacing("_", with: "-") }
-
-    /// Places that a recipe names.
-    package init(recipe: [String: DebianRequest.ArchiveSettings]) {
-        self.init()
-        for (id, settings) in recipe {
-            if !settings.uris.isEmpty { archives[id] = settings.uris }
-            if let snapshot = settings.snapshot { snapshots[id] = snapshot }
-        }
     }
 
     /// The URLs of an archive.
@@ -153,7 +94,9 @@ package enum HostMirrors {
         for line in text(file).split(separator: "\n") where line.contains("Acquire::Snapshots::URI::") {
             let parts = line.split(separator: "\"")
             guard parts.count >= 2, parts[1].contains("@SNAPSHOTID@") else { continue }
-            mirrors.snapshots[parts[1].contains("debian-security") ? "debian-security" : "debian"] = String(parts[1])
+            let id = parts[1].contains("debian-security") ? "debian-security" : "debian"
+            // As with apt, the last line counts.
+            mirrors.snapshots[id] = [String(parts[1])]
         }
     }
 

@@ -8,12 +8,9 @@ extension LockedArchive {
     /// A service takes its picture some hours after the Release file's date, and answers a time with the last picture
     /// before it: so a quarter of a day later first, then a day later.
     func snapshotBases(mirrors: Mirrors, store: any ObjectStore) -> [String] {
-        guard let service = mirrors.snapshots[archive] ?? ownService(store: store) else { return [] }
-        return [date + 6 * 3600, date + 30 * 3600, date].map(HTTPDate.snapshot).map { time in
-            // Without a mark, the time is the next part of the path.
-            service.contains("@SNAPSHOTID@")
-                ? service.replacing("@SNAPSHOTID@", with: time) : FetchURL.join(service, time)
-        }
+        let services = mirrors.snapshots[archive] ?? ownService(store: store).map { [$0] } ?? []
+        let times = [date + 6 * 3600, date + 30 * 3600, date].map(HTTPDate.snapshot)
+        return services.flatMap { service in times.map { FetchURL.snapshot(service, at: $0) } }
     }
 
     /// The service that the Release file names, if the store still has that file.

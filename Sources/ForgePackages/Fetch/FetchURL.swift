@@ -27,6 +27,12 @@ package enum FetchURL {
         return String(decoding: out, as: UTF8.self)
     }
 
+    /// The base URL of an archive at a snapshot service, at a time.
+    static func snapshot(_ service: String, at time: String) -> String {
+        // Without a mark, the time is the next part of the path.
+        service.contains("@SNAPSHOTID@") ? service.replacing("@SNAPSHOTID@", with: time) : join(service, time)
+    }
+
     /// Punctuation of a path that goes as it is: of RFC 3986 `pchar`.
     private static let plain = Set("-._!$&'()*,;=:@".utf8)
 
