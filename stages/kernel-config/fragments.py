@@ -134,9 +134,9 @@ class Wishes:
             earlier = last.get(request.name)
             if earlier and earlier.value != request.value and not request.override:
                 self.faults.append(Fault(
-                    request.place, "contradiction", f"{earlier.place} asks for {earlier.value}",
+                    request.place, "contradiction", f"contradiction: {earlier.place} asks for {earlier.value}",
                     "remove one of the two, or write “# override: why” above this line",
-                    request.name, request.value, "a contradiction"))
+                    request.name, request.value))
             last[request.name] = request
 
     def effective(self):

@@ -16,8 +16,9 @@ HEADER = "# Purpose: what forge kernel menuconfig changed.\n"
 def edit(tools, tree, wishes, target):
     """Lets the terminal change .config; writes the fragment to `target`, or nothing if nothing was changed."""
     before = kernel.values(tools.config)
-    command = tools.command("menuconfig")
-    environment = {**tools.environment, "TERM": terminal(os.environ.get("TERM", "dumb"))}
+    command = [*tools.command("menuconfig"), "-s"]
+    # Lines as characters that a UTF-8 terminal draws.
+    environment = {**tools.environment, "TERM": terminal(os.environ.get("TERM", "dumb")), "NCURSES_NO_UTF8_ACS": "1"}
     if subprocess.run(command, env=environment, check=False).returncode:
         raise kernel.Broken("menuconfig failed")
     after = kernel.values(tools.config)

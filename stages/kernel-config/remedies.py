@@ -54,9 +54,16 @@ class Remedies:
         path += (symbol,)
         plans = [self._set(symbol, want, condition, path) for condition in prompts(symbol)]
         if not any(plan is not None for plan in plans):
-            plans += [self._met(term, want, path) for _, term in could_select(symbol)[:WIDTH]]
+            plans += [self._met(term, want, path) for term in self._likely(symbol)]
             plans += [self._met((AND, value, condition), want, path) for value, condition in symbol.defaults[:WIDTH]]
         return self._cheapest(plans)
+
+    @staticmethod
+    def _likely(symbol):
+        """What could select a symbol: what is named like it (VIRTIO_PCI for VIRTIO), or else anything."""
+        found = could_select(symbol)
+        alike = [term for selector, term in found if selector.name.startswith(symbol.name + "_")]
+        return (alike or [term for _, term in found])[:WIDTH]
 
     def _set(self, symbol, want, condition, path):
         plan = self._both(self._met(condition, want, path), self._met(symbol.direct_dep, want, path))

@@ -33,6 +33,7 @@ class Report:
             got = self._got(request.name, request.value)
             if request.place in contradicted:
                 fault = next(fault for fault in wishes.faults if fault.place == request.place)
+                fault.got = got
                 self._row(request, got, fault.status, fault)
             elif effective[request.name].value != request.value:
                 self._row(request, got, "overridden", None)
@@ -75,7 +76,7 @@ class Report:
     def _origin(self, name, value, have):
         """Who has turned on what is forbidden."""
         request = self.causes.asked.get(name)
-        if request:
+        if request and request.value != "n":
             return f"forbidden, but {request.place} asks for it", f"remove CONFIG_{name} there"
         if value is None:
             status, cause, remedy = self.causes.of(name, "n", have)
