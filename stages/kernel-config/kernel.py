@@ -30,7 +30,7 @@ class Kernel:
         return f"{self.build}/.config"
 
     def command(self, target):
-        """The command of a configuration target. The kernel's own tools are built on the way, at once rather than well."""
+        """The command of a configuration target. The kernel's own tools are built on the way, quickly rather than well."""
         return ["make", "-C", self.source, f"O={self.build}", f"ARCH={self.arch}", f"-j{self.jobs}",
                 "HOSTCFLAGS=-O0", "--no-print-directory", target]
 

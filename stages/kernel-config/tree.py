@@ -1,4 +1,4 @@
-"""The kernel's Kconfig tree as kconfiglib reads it. It explains; what an option comes to is for the kernel's own tools."""
+"""The kernel's Kconfig tree as kconfiglib reads it. It explains; the kernel's own tools decide."""
 
 import io
 import os
@@ -25,8 +25,8 @@ class Tree(kconfiglib.Kconfig):
         os.chdir(directory)
         os.environ.update({
             "srctree": kernel.source, "ARCH": kernel.arch, "SRCARCH": kernel.srcarch, "KERNELVERSION": "",
-            "CC": "gcc", "CPP": "gcc -E", "LD": "ld", "AR": "ar", "NM": "nm", "OBJCOPY": "objcopy", "OBJDUMP": "objdump",
-            "READELF": "readelf", "STRIP": "strip", "HOSTCC": "gcc", "HOSTCXX": "g++", "PAHOLE": "pahole",
+            "CC": "gcc", "CPP": "gcc -E", "LD": "ld", "AR": "ar", "NM": "nm", "OBJCOPY": "objcopy",
+            "OBJDUMP": "objdump", "READELF": "readelf", "STRIP": "strip", "HOSTCC": "gcc", "HOSTCXX": "g++", "PAHOLE": "pahole",
             "RUSTC": "rustc", "BINDGEN": "bindgen", "PYTHON3": "python3", "PERL": "perl", "CONFIG_SHELL": "sh",
             "CC_VERSION_TEXT": "", "CLANG_FLAGS": "", "RUSTC_VERSION_TEXT": "",
         })
