@@ -19,6 +19,7 @@ enum CommandCatalog {
         .value("jobs", "N", "Cores to use; default: all"),
         .flag("keep-going", "After a failure, go on with what does not depend on it"),
         .flag("offline", "Never use the network"),
+        .flag("no-tool-cache", "Compile without what compilers keep between builds"),
     ]
     private static let machine: [OptionSyntax] = [
         .value("firmware", "KIND", "bios or uefi", choices: ["bios", "uefi"]),
@@ -177,6 +178,8 @@ enum CommandCatalog {
                 .value("max-size", "SIZE", "gc: keep at most this much, for example 20G (FORGE_CACHE_MAX_SIZE)"),
                 .value("min-free", "SIZE", "gc: free at least this much of the disk (FORGE_CACHE_MIN_FREE)"),
                 .value("max-age", "DAYS", "gc: drop what was not used for so long (FORGE_CACHE_MAX_AGE)"),
+                .value(
+                    "max-tool-size", "SIZE", "gc: keep at most this much of tool caches (FORGE_CACHE_MAX_TOOL_SIZE)"),
                 .value("name", "NAME", "pin: what to call the pin; default: the recipe and what is set"),
                 set,
             ],

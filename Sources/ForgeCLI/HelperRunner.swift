@@ -14,6 +14,8 @@ final class HelperRunner: ActionRunner {
         var offline = false
         /// Seconds by which the sandbox's clock is wrong on purpose; for tests of reproducibility.
         var clockOffset: String?
+        /// Bytes that a tool cache should not grow over; nil: scripts do without.
+        var toolCacheLimit: Int64?
     }
 
     private final class Running {
@@ -69,7 +71,7 @@ final class HelperRunner: ActionRunner {
         let message = HelperRequest(
             request, cache: cache, scratch: scratch.path, mirrors: surroundings.mirrors,
             snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
-            offline: surroundings.offline)
+            offline: surroundings.offline, toolCacheLimit: surroundings.toolCacheLimit)
         let log = HelperRunner.log(of: request.key.digest, cache: cache)
         try Files.makeDirectories(Files.parent(of: log))
         let logFile = try FileDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_TRUNC)
