@@ -167,8 +167,11 @@ class Causes:
                 f"on by default, and only with {self._many(missing)} can it be turned off ({place(symbol)})", remedy
         return self._undecided(symbol)
 
-    @staticmethod
-    def _undecided(symbol):
+    def _undecided(self, symbol):
+        failed = self.tree.failed_test(symbol)
+        if failed:
+            return "tools", f"the compiler or linker of the build root can't do it: the test at {failed} fails", \
+                "remove the line"
         return "lost", f"the kernel's tools decided so, for a reason that is not known ({place(symbol)})", \
             "look at it in forge kernel menuconfig (/ finds an option)"
 

@@ -57,7 +57,10 @@ class Report:
                 continue
             got = self._got(name, value or "y")
             status, cause, remedy = self.causes.of(name, value or "y", got)
-            if status == "lost":
+            request = self.causes.asked.get(name)
+            if request and not same(value or "y", request.value):
+                status, cause, remedy = "required", f"{request.place} asks for {request.value}", "correct it there"
+            elif status == "lost":
                 status, cause = "required", "nothing asks for it"
                 remedy = f"add CONFIG_{name}={value or 'y'} to a fragment"
             self._plain(name, value or "y", got, place, status, cause, remedy)
