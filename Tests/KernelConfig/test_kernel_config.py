@@ -57,6 +57,17 @@ config NAME
 	string "name"
 	default ""
 
+config HAS_FLAG
+	def_bool $(shell,{ false; } >/dev/null 2>&1 && echo "y" || echo "n")
+
+config FLAGGED
+	bool "flagged"
+	depends on HAS_FLAG
+
+config TESTED
+	bool "tested"
+	depends on $(shell,{ false; } >/dev/null 2>&1 && echo "y" || echo "n")
+
 config NAMED_THING
 	bool "named"
 """
@@ -126,7 +137,7 @@ class Explanations(unittest.TestCase):
         path = f"{self.folder.name}/config"
         with open(path, "w", encoding="utf-8") as file:
             file.write(result)
-        tree.load_config(path)
+        tree.load(path)
         return tree
 
     def cause(self, name, wanted, result="", fragments=""):
@@ -173,6 +184,12 @@ class Explanations(unittest.TestCase):
 
     def test_modules_that_become_part_of_the_kernel(self):
         self.assertEqual(self.cause("DRIVER", "m", "CONFIG_DRIVER=y\n")[0], "promoted")
+
+    def test_what_the_compiler_lacks_is_said(self):
+        self.assertIn("needs HAS_FLAG (n)", self.cause("FLAGGED", "y")[1])
+        status, cause, _ = self.cause("TESTED", "y")
+        self.assertEqual(status, "tools")
+        self.assertRegex(cause, r"the test at Kconfig:\d+ fails")
 
     def test_names(self):
         self.assertIn("CONFIG_NAMED_THING", self.cause("NAMED_THINGS", "y")[2])

@@ -1,4 +1,4 @@
-"""Why an option is not what was asked for. The tree is loaded with the result, so that every condition is as it came out."""
+"""Why an option is not what was asked for. The tree is loaded with the result: every condition is as it came out."""
 
 import re
 
@@ -121,7 +121,8 @@ class Causes:
         choice, winner = symbol.choice, symbol.choice.selection
         request = self.asked.get(winner.name)
         by = f", asked for by {request.place}" if request and request.value != "n" else ", which the base has"
-        return "choice", f"one of the choice “{title(choice)}” ({place(choice)}), and CONFIG_{winner.name} is taken{by}", \
+        return "choice", \
+            f"one of the choice “{title(choice)}” ({place(choice)}), and CONFIG_{winner.name} is taken{by}", \
             f"ask for one of them: remove the line, or CONFIG_{winner.name}=y"
 
     def _no_prompt(self, symbol, want):
@@ -142,7 +143,8 @@ class Causes:
         if by:
             names = [selector.name for selector in by]
             asked = [self.asked[name] for name in names if name in self.asked and self.asked[name].value != "n"]
-            who = f" ({', '.join(f'CONFIG_{request.name} by {request.place}' for request in asked[:3])})" if asked else ""
+            who = ", ".join(f"CONFIG_{request.name} by {request.place}" for request in asked[:3])
+            who = f" ({who})" if who else ""
             turn = "it" if len(names) == 1 else "those"
             return "select", f"forced by the select of {self._many(names)}{who}", \
                 f"turn {turn} off as well, or remove the line"
@@ -151,19 +153,25 @@ class Causes:
                 f"write CONFIG_{symbol.name}=y, or turn on CONFIG_MODULES"
         if symbol.choice and symbol.choice.selection is symbol:
             others = [other.name for other in symbol.choice.syms if other is not symbol and other.visibility]
-            return "choice", f"the choice “{title(symbol.choice)}” ({place(symbol.choice)}) must have one, and takes this", \
+            return "choice", \
+                f"the choice “{title(symbol.choice)}” ({place(symbol.choice)}) must have one, and takes this", \
                 f"ask for another: {self._many(others)}" if others else "remove the line: there is no other"
         if not prompts(symbol):
             return "invisible", f"it has no prompt: {place(symbol)} turns it on by default", "remove the line"
         missing = self._missing(symbol, prompts(symbol), 1)
         if missing:
             steps = self.remedies.shown(symbol)
-            return "invisible", f"on by default, and only with {self._many(missing)} can it be turned off ({place(symbol)})", \
-                "add " + ", ".join(self._step(item.name, value) for item, value in steps) if steps else "remove the line"
+            remedy = "add " + ", ".join(self._step(item.name, value) for item, value in steps) if steps \
+                else "remove the line"
+            return "invisible", \
+                f"on by default, and only with {self._many(missing)} can it be turned off ({place(symbol)})", remedy
         return self._undecided(symbol)
 
-    @staticmethod
-    def _undecided(symbol):
+    def _undecided(self, symbol):
+        failed = self.tree.failed_test(symbol)
+        if failed:
+            return "tools", f"the compiler or linker of the build root can't do it: the test at {failed} fails", \
+                "remove the line"
         return "lost", f"the kernel's tools decided so, for a reason that is not known ({place(symbol)})", \
             "look at it in forge kernel menuconfig (/ finds an option)"
 

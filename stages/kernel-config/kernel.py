@@ -2,10 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 ARCHITECTURES = {"amd64": ("x86_64", "x86"), "arm64": ("arm64", "arm64")}
-BASES = {"tinyconfig": "tinyconfig", "defconfig": "defconfig", "allnoconfig": "allnoconfig"}
 
 
 class Broken(Exception):
@@ -30,7 +30,7 @@ class Kernel:
         return f"{self.build}/.config"
 
     def command(self, target):
-        """The command of a configuration target. The kernel's own tools are built on the way, at once rather than well."""
+        """The command of a configuration target. The kernel's own tools are built on the way, quickly rather than well."""
         return ["make", "-C", self.source, f"O={self.build}", f"ARCH={self.arch}", f"-j{self.jobs}",
                 "HOSTCFLAGS=-O0", "--no-print-directory", target]
 
@@ -42,12 +42,11 @@ class Kernel:
             raise Broken(f"make {target} failed:\n" + "\n".join(made.stdout.splitlines()[-20:]))
 
     def start(self, base, file):
-        """Makes .config of a base: one that the kernel has, or a file."""
-        if base in BASES:
-            self.make(BASES[base])
-            return
-        with open(file, encoding="utf-8", errors="replace") as given, open(self.config, "w", encoding="utf-8") as out:
-            out.write(given.read())
+        """Makes .config of a base: one of the kernel's own, which came with the source, or a file."""
+        path = file if base == "file" else f"{self.source}/bases/{base}"
+        if not os.path.exists(path):
+            raise Broken(f"the source has no bases/{base}: is it the output kconfig of a stage kernel-source?")
+        shutil.copyfile(path, self.config)
         if not values(self.config):
             raise Broken("the input base-config has no option")
 

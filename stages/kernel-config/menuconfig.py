@@ -78,7 +78,7 @@ def fragment(requests, wishes):
         earlier = asked.get(request.name)
         if earlier and earlier.value != request.value:
             if earlier.place.fragment.startswith("options["):
-                print(f"CONFIG_{request.name}: {earlier.place} of the recipe comes after every fragment; change it there",
+                print(f"CONFIG_{request.name}: {earlier.place} of the recipe comes after all fragments: change it there",
                       file=sys.stderr)
             lines.append(f"# override: changed by hand ({earlier.place} asks for {earlier.value})\n")
         lines.append(request.line + "\n")

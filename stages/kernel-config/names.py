@@ -35,7 +35,8 @@ class Names:
         if name in self.new:
             old, _, version, _ = self.new[name]
             if old in self.known:
-                return "renamed", f"no such option yet: before linux {version} it is CONFIG_{old}", f"write CONFIG_{old}"
+                return "renamed", f"no such option yet: before linux {version} it is CONFIG_{old}", \
+                    f"write CONFIG_{old}"
         near = self.nearest(name)
         if near:
             return "unknown", "no such option in this kernel", \

@@ -1,4 +1,4 @@
-"""What would have to be set for an option to get what is asked, found in the tree's dependencies and tried out there."""
+"""What would have to be set for an option to get what is asked: found in the tree's dependencies, and tried there."""
 
 import time
 

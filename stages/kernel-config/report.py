@@ -57,8 +57,12 @@ class Report:
                 continue
             got = self._got(name, value or "y")
             status, cause, remedy = self.causes.of(name, value or "y", got)
-            if status == "lost":
-                status, cause, remedy = "required", "nothing asks for it", f"add CONFIG_{name}={value or 'y'} to a fragment"
+            request = self.causes.asked.get(name)
+            if request and not same(value or "y", request.value):
+                status, cause, remedy = "required", f"{request.place} asks for {request.value}", "correct it there"
+            elif status == "lost":
+                status, cause = "required", "nothing asks for it"
+                remedy = f"add CONFIG_{name}={value or 'y'} to a fragment"
             self._plain(name, value or "y", got, place, status, cause, remedy)
 
     def forbidden(self, texts):
@@ -82,7 +86,8 @@ class Report:
             status, cause, remedy = self.causes.of(name, "n", have)
             if status != "lost":
                 return f"forbidden, but {cause}", remedy
-        return "forbidden, but the base has it, and no fragment says otherwise", f"add # CONFIG_{name} is not set to a fragment"
+        return "forbidden, but the base has it, and no fragment says otherwise", \
+            f"add # CONFIG_{name} is not set to a fragment"
 
     def _wishes(self, texts, fragment):
         for number, text in enumerate(texts, 1):
@@ -109,7 +114,8 @@ class Report:
     def _add(self, name, wanted, got, place, status, fault):
         self.options.append({
             "option": f"CONFIG_{name}", "wanted": wanted, "got": got, "fragment": place.fragment, "line": place.line,
-            "status": status, "cause": fault.cause if fault else None, "remedy": fault.remedy if fault else None,
+            "status": status, "cause": fault.cause if fault else None,
+            "remedy": fault.remedy if fault else None,
         })
         if fault:
             self.faults.append(fault)
