@@ -8,17 +8,20 @@ import ForgeSystem
 ///     max-size: 20G
 ///     min-free: 10G
 ///     max-age: 30
+///     max-tool-size: 5G
 struct CacheLimits {
     let session: Session
     static let file = "config"
     /// Name in the file and of the option, and what the environment calls it.
     private static let names = [
         ("max-size", "FORGE_CACHE_MAX_SIZE"), ("min-free", "FORGE_CACHE_MIN_FREE"),
-        ("max-age", "FORGE_CACHE_MAX_AGE"),
+        ("max-age", "FORGE_CACHE_MAX_AGE"), ("max-tool-size", "FORGE_CACHE_MAX_TOOL_SIZE"),
     ]
+    /// What tool caches may take if nobody says otherwise: some ten kernels with their variants.
+    private static let toolDefault: Int64 = 5 << 30
 
-    /// The policy that options, environment and file give together, in this order; nil if none of them sets a limit.
-    func policy(options: Bool = false) throws -> CollectionPolicy? {
+    /// The policy that options, environment and file give together, in this order.
+    func policy(options: Bool = false) throws -> CollectionPolicy {
         let written = try read()
         var values: [String: (text: String, source: String)] = [:]
         for (name, variable) in CacheLimits.names {
@@ -38,22 +41,32 @@ struct CacheLimits {
             return size
         }
         var policy = CollectionPolicy(maxSize: try size("max-size"), minFree: try size("min-free"))
+        policy.maxToolSize = values["max-tool-size"] == nil ? CacheLimits.toolDefault : try size("max-tool-size")
         if let (text, source) = values["max-age"], text != "none" {
             guard let days = Int64(text), days >= 0, days < 100_000 else {
                 throw ForgeError(.badInput, "\(source) must be a number of days, or none, not “\(text)”")
             }
             policy.maxAge = days * 86_400
         }
-        return policy.isEmpty ? nil : policy
+        return policy
+    }
+
+    /// Bytes that a tool cache may take while it is used; nil if there shall be none. A fault in a limit is reported when the
+    /// build is done.
+    func toolLimit() -> Int64? {
+        guard let policy = try? policy() else { return CacheLimits.toolDefault }
+        let limit = policy.maxToolSize ?? .max
+        return limit > 0 ? limit : nil
     }
 
     /// After a build that ran something: removes the longest unused if the cache is over its limits. A build is done
     /// whatever comes of this.
     func apply() {
         do {
-            guard let policy = try policy() else { return }
+            let policy = try policy()
             let store = try session.store()
-            guard try store.exceeds(policy) else { return }
+            if let limit = policy.maxToolSize { try store.trimToolCachesIfFree(to: limit) }
+            guard !policy.isEmpty, try store.exceeds(policy) else { return }
             // Further than to the limit, so that the next builds find room.
             var further = policy
             further.maxSize = policy.maxSize.map { $0 / 10 * 9 }
@@ -81,7 +94,8 @@ struct CacheLimits {
                 throw ForgeError(
                     .badInput, "“\(text)” sets no limit of a cache",
                     at: SourceLocation(file: path, line: i + 1, column: 1),
-                    remedy: "write one line for each, such as `max-size: 20G`, `min-free: 10G`, `max-age: 30` (days)")
+                    remedy: "write one line for each, such as `max-size: 20G`, `min-free: 10G`, `max-age: 30` (days), "
+                        + "`max-tool-size: 5G`")
             }
             values[name] = (CacheLimits.trimmed(parts[1]), "\(path):\(i + 1): \(name)")
         }

@@ -19,6 +19,7 @@ enum CommandCatalog {
         .value("jobs", "N", "Cores to use; default: all"),
         .flag("keep-going", "After a failure, go on with what does not depend on it"),
         .flag("offline", "Never use the network"),
+        .flag("no-tool-cache", "Compile without what compilers keep between builds"),
     ]
     private static let machine: [OptionSyntax] = [
         .value("firmware", "KIND", "bios or uefi", choices: ["bios", "uefi"]),
@@ -123,6 +124,30 @@ enum CommandCatalog {
                 + sources,
             examples: [("forge shell debian-node iso", "look around where the ISO is made")]),
         CommandSyntax(
+            name: "kernel", summary: "Check or change a kernel's configuration, without a build",
+            discussion: """
+                verify: configure the recipe's kernel and compare every option that its fragments ask for with what came of \
+                it; each that differs is a line with its cause and what to do, and the exit code is 2. menuconfig: change \
+                the configuration on this terminal; what was changed is written as a fragment, by default as \
+                menuconfig.config (menuconfig-2.config …) into the recipe's folder.
+                """,
+            operands: [
+                OperandSyntax(name: "ACTION", kind: .choice(KernelCommand.actions), required: true),
+                OperandSyntax(name: "RECIPE", kind: .recipe),
+            ],
+            options: [
+                set, locked,
+                .value("fragment", "FILE", "verify: a further fragment, after those of the recipe", repeats: true),
+                .value("output", "FILE", "menuconfig: where the fragment goes; never over a file that is there"),
+                .value("stage", "ID", "The stage kernel-config, if the recipe has several"),
+                .flag("offline", "Never use the network"),
+            ] + sources,
+            examples: [
+                ("forge kernel verify k8s-livecd --set kernel=vanilla", "is every option what was asked for?"),
+                ("forge kernel verify my-node --fragment nfs.config", "would this fragment work?"),
+                ("forge kernel menuconfig my-node", "change options; a fragment keeps them"),
+            ]),
+        CommandSyntax(
             name: "run", summary: "Boot a built image in QEMU",
             discussion: "The serial console is this terminal; leave with ctrl-A X. SSH of the machine is forwarded.",
             operands: [recipe],
@@ -153,6 +178,8 @@ enum CommandCatalog {
                 .value("max-size", "SIZE", "gc: keep at most this much, for example 20G (FORGE_CACHE_MAX_SIZE)"),
                 .value("min-free", "SIZE", "gc: free at least this much of the disk (FORGE_CACHE_MIN_FREE)"),
                 .value("max-age", "DAYS", "gc: drop what was not used for so long (FORGE_CACHE_MAX_AGE)"),
+                .value(
+                    "max-tool-size", "SIZE", "gc: keep at most this much of tool caches (FORGE_CACHE_MAX_TOOL_SIZE)"),
                 .value("name", "NAME", "pin: what to call the pin; default: the recipe and what is set"),
                 set,
             ],

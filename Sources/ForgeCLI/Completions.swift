@@ -20,7 +20,10 @@ enum Completions {
         for command in CommandCatalog.all {
             for operand in command.operands {
                 if case .choice(let words) = operand.kind {
-                    choices += "    \(command.name)) words=\"\(words.joined(separator: " "))\" ;;\n"
+                    // What follows the choice is asked of forge.
+                    let only = command.operands.count > 1 ? "[ \"$COMP_CWORD\" -eq 2 ] && " : ""
+                    let rest = only.isEmpty ? "" : " || words=\"$asked\""
+                    choices += "    \(command.name)) \(only)words=\"\(words.joined(separator: " "))\"\(rest) ;;\n"
                 }
             }
         }
@@ -45,8 +48,9 @@ enum Completions {
                 case "${COMP_WORDS[1]}" in
             \(cases)    esac
               else
+                local asked="$(forge complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)"
                 case "${COMP_WORDS[1]}" in
-            \(choices)    *) words="$(forge complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" ;;
+            \(choices)    *) words="$asked" ;;
                 esac
               fi
               COMPREPLY=($(compgen -W "$words" -- "$cur"))

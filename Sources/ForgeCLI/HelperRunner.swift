@@ -15,6 +15,8 @@ final class HelperRunner: ActionRunner {
         var offline = false
         /// Seconds by which the sandbox's clock is wrong on purpose; for tests of reproducibility.
         var clockOffset: String?
+        /// Bytes that a tool cache should not grow over; nil: scripts do without.
+        var toolCacheLimit: Int64?
     }
 
     private final class Running {
@@ -115,7 +117,7 @@ final class HelperRunner: ActionRunner {
         let message = HelperRequest(
             request, cache: cache, scratch: scratch.path, log: log, mirrors: surroundings.mirrors,
             snapshots: surroundings.snapshots, clockOffset: surroundings.clockOffset,
-            offline: surroundings.offline)
+            offline: surroundings.offline, toolCacheLimit: surroundings.toolCacheLimit)
         let scripts = request.action.program == .script ? try ask(message) : nil
         let child = try scripts?.child ?? startHelper(message, network: request.action.network, log)
         running[index] = Running(

@@ -139,7 +139,8 @@ final class Session {
         HelperRunner.Surroundings(
             mirrors: try places(option: "mirror", variable: "FORGE_MIRROR"),
             snapshots: try places(option: "snapshot", variable: "FORGE_SNAPSHOT"), offline: arguments.has("offline"),
-            clockOffset: Host.environment("FORGE_TEST_CLOCK"))
+            clockOffset: Host.environment("FORGE_TEST_CLOCK"),
+            toolCacheLimit: arguments.has("no-tool-cache") ? nil : CacheLimits(session: self).toolLimit())
     }
 
     // MARK: Plans

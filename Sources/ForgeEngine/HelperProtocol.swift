@@ -1,6 +1,18 @@
 package import ForgeBase
 package import ForgeStore
 
+/// What a script's tools may keep between runs.
+package struct ToolCache: Sendable, Equatable {
+    package var name: String
+    /// Bytes that it should not grow over.
+    package var limit: Int64
+
+    package init(name: String, limit: Int64) {
+        self.name = name
+        self.limit = limit
+    }
+}
+
 /// What `forge` writes to the standard input of `forge-helper run`: everything that one action may know.
 package struct HelperRequest: Sendable, Equatable {
     package var action: String
@@ -33,11 +45,13 @@ package struct HelperRequest: Sendable, Equatable {
     package var clockOffset: String?
     /// Whether the network is forbidden also to stages that use it: what they need must be in the cache.
     package var offline: Bool
+    /// nil: the script does without.
+    package var toolCache: ToolCache?
 
     package init(
         _ request: ActionRequest, cache: String, scratch: String, log: String? = nil,
         mirrors: [(String, [String])] = [], snapshots: [(String, [String])] = [], clockOffset: String? = nil,
-        offline: Bool = false
+        offline: Bool = false, toolCacheLimit: Int64? = nil
     ) {
         let action = request.action
         self.action = action.name
@@ -61,6 +75,7 @@ package struct HelperRequest: Sendable, Equatable {
         self.snapshots = snapshots
         self.clockOffset = clockOffset
         self.offline = offline
+        toolCache = action.toolCache.flatMap { name in toolCacheLimit.map { ToolCache(name: name, limit: $0) } }
     }
 
     package static func == (lhs: HelperRequest, rhs: HelperRequest) -> Bool { lhs.json == rhs.json }
@@ -104,6 +119,10 @@ package struct HelperRequest: Sendable, Equatable {
             ("snapshots", places(snapshots)),
             ("clock_offset", clockOffset.map(JSON.string) ?? .null),
             ("offline", .bool(offline)),
+            (
+                "tool_cache",
+                toolCache.map { .object([("name", .string($0.name)), ("limit", .int($0.limit))]) } ?? .null
+            ),
         ])
     }
 
@@ -151,6 +170,9 @@ package struct HelperRequest: Sendable, Equatable {
         snapshots = try field("snapshots", places)
         clockOffset = json["clock_offset"]?.string
         offline = json["offline"]?.bool ?? false
+        if let name = json["tool_cache"]?["name"]?.string, let limit = json["tool_cache"]?["limit"]?.int {
+            toolCache = ToolCache(name: name, limit: limit)
+        }
     }
 }
 

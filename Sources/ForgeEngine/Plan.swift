@@ -103,6 +103,8 @@ package struct PlannedAction: Sendable {
     package var network: Bool
     /// The most seconds that a run may take. In no key: it decides whether there is a result, not which.
     package var timeout: Int64?
+    /// What a script's tools keep between runs, by name. In no key: it must not change a byte.
+    package var toolCache: String?
     /// Where the recipe asks for it.
     package var location: SourceLocation?
 
@@ -111,7 +113,7 @@ package struct PlannedAction: Sendable {
         keyedOptions: JSON? = nil, inputs: [PlannedInput] = [], buildRoot: OutputReference? = nil,
         locked: Digest? = nil, environment: [(String, String)] = [],
         outputs: [PlannedOutput], epoch: Int64 = 0, architecture: String = "amd64", resources: Resources = Resources(),
-        network: Bool = false, timeout: Int64? = nil, location: SourceLocation? = nil
+        network: Bool = false, timeout: Int64? = nil, toolCache: String? = nil, location: SourceLocation? = nil
     ) {
         self.name = name
         self.stage = stage
@@ -129,6 +131,7 @@ package struct PlannedAction: Sendable {
         self.resources = resources
         self.network = network
         self.timeout = timeout
+        self.toolCache = toolCache
         self.location = location
     }
 

@@ -162,7 +162,8 @@ package struct Planner {
             resources: Resources(
                 cpu: Int(definition.resources.cpu), memory: definition.resources.memory,
                 disk: Int(definition.resources.disk), network: Int(definition.resources.network)),
-            network: definition.network, timeout: stage.timeout, location: stage.location)
+            network: definition.network, timeout: stage.timeout, toolCache: definition.toolCache,
+            location: stage.location)
     }
 
     /// A file or directory that an option names becomes an input called like the option; its label is where in the

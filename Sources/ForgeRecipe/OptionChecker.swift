@@ -37,7 +37,7 @@ final class OptionChecker {
             if let entry = entries.first(where: { $0.key == definition.name }) {
                 let below = pointer + "/" + definition.name
                 if let value = value(entry.value, as: definition.type, named: name, pointer: below) {
-                    fields.append((definition.name, value))
+                    fields.append((definition.name, definition.meaning(of: value)))
                 }
             } else if let value = definition.defaultValue {
                 fields.append((definition.name, value))

@@ -53,7 +53,13 @@ package struct OptionDefinition: Sendable, Equatable {
     package var required: Bool
     /// The value if none is given; already checked against the type.
     package var defaultValue: JSON?
+    /// Of an enum, values that mean the same to the stage as another: value → the one that is taken in its place, before
+    /// anything is keyed. So what differs in nothing but those is one action.
+    package var same: [String: String] = [:]
     package var location: SourceLocation
+
+    /// The value that is taken in place of `value`.
+    func meaning(of value: JSON) -> JSON { value.string.flatMap { same[$0] }.map(JSON.string) ?? value }
 }
 
 /// Reads option definitions from `stage.yaml` and `recipe.yaml`.
@@ -85,18 +91,48 @@ struct OptionDefinitionReader {
         let required = fields.bool("required") ?? false
         let given = fields.node("default")
         let type = type(fields)
+        let same = parameters ? [:] : same(fields, type)
         fields.finish()
         // What follows from a faulty definition is not reported: the parameter is known, but not its value.
         if type == nil { faults.silence(entry.keyLocation) }
         var option = OptionDefinition(
-            name: entry.key, type: type ?? .any, summary: summary, required: required, defaultValue: nil,
+            name: entry.key, type: type ?? .any, summary: summary, required: required, defaultValue: nil, same: same,
             location: entry.keyLocation)
         guard let given else { return option }
         if required { faults.add("\(fields.what) is required, so a default has no use", at: given.location) }
         let checker = OptionChecker(faults: faults, directory: nil)
         option.defaultValue = checker.value(given, as: option.type, named: "the default of \(fields.what)", pointer: "")
+            .map(option.meaning)
         if option.defaultValue == nil { faults.silence(entry.keyLocation) }
         return option
+    }
+
+    /// `same: {b: a}` of an enum: b is taken as a.
+    private func same(_ fields: Fields, _ type: OptionType?) -> [String: String] {
+        let entries = fields.mapping("same")
+        // A faulty type has been reported.
+        guard let type, let first = entries.first else { return [:] }
+        guard case .enumeration(let values) = type else {
+            faults.add("“same” of \(fields.what) is for an enum, not for \(type.word)", at: first.keyLocation)
+            return [:]
+        }
+        var same: [String: String] = [:]
+        for entry in entries {
+            let what = "“\(entry.key)” in “same” of \(fields.what)"
+            guard values.contains(entry.key) else {
+                let hint = Suggestion.hint(for: entry.key, in: values)
+                faults.add("\(what) is none of its values\(hint)", at: entry.keyLocation)
+                continue
+            }
+            guard let target = fields.word(entry.value, what, of: values) else { continue }
+            if target == entry.key || entries.contains(where: { $0.key == target }) {
+                faults.add(
+                    "\(what) is taken as “\(target)”, which is taken as another itself", at: entry.value.location,
+                    remedy: "name the value that all of them are taken as")
+            }
+            same[entry.key] = target
+        }
+        return same
     }
 
     /// The type that the fields of a definition describe.

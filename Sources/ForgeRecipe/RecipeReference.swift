@@ -52,7 +52,9 @@ package enum RecipeReference {
         let name = prefix + option.name
         let value =
             option.required ? "**required**" : option.defaultValue.map { cell("`\(shortened($0))`") } ?? "—"
-        var text = "| `\(name)` | \(cell(words(option.type))) | \(value) | \(cell(option.summary)) |\n"
+        let same = option.same.sorted { $0.key.precedes($1.key) }.map { "; `\($0.key)` is taken as `\($0.value)`" }
+        let type = words(option.type) + same.joined()
+        var text = "| `\(name)` | \(cell(type)) | \(value) | \(cell(option.summary)) |\n"
         for field in nested(option.type) { text += rows(field, prefix: "\(name)\(mark(option.type)).") }
         return text
     }
@@ -205,7 +207,7 @@ package enum RecipeReference {
         | `string` | `text` | `format:` a name of the table below |
         | `integer` | `3` | `minimum:`, `maximum:` |
         | `boolean` | `true` | |
-        | `enum` | one of its words | `values: [a, b]` |
+        | `enum` | one of its words | `values: [a, b]`; `same: {b: a}` takes b as a |
         | `path` | a file or folder of the recipe | |
         | `list` | `[a, b]` | `of:` a type or a definition |
         | `map` | `{key: value}`, any keys | `of:` a type or a definition |

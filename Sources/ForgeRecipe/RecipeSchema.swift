@@ -65,6 +65,12 @@ package enum RecipeSchema {
                 ("network", flag("Whether the stage may use the network; needs a lock.")),
                 ("lock", string("The locker that pins what the stage downloads.")), ("resources", resources),
                 ("environment", environment), ("timeout", timeout),
+                (
+                    "tool-cache",
+                    string(
+                        "What the script's tools keep between runs, by name, outside of keys.",
+                        pattern: TextFormat.name.pattern)
+                ),
                 ("options", map(reference("option"), "Options by name.")), ("inputs", map(input, "Inputs by name.")),
                 ("outputs", map(output, "Outputs by name.")),
             ], required: ["summary", "outputs"],
@@ -217,6 +223,7 @@ package enum RecipeSchema {
         if !parameter {
             properties.append(("of", described(.bool(true), "Of a list or map: a type, or its definition.")))
             properties.append(("fields", map(reference("option"), "Of an object.")))
+            properties.append(("same", map(string(), "Of an enum: values that are taken as others.")))
         }
         return object(properties, required: ["type"])
     }

@@ -73,6 +73,9 @@ package struct StageDefinition: Sendable {
     package var environment: [Variable]
     /// The most seconds that one run may take; nil for no limit.
     package var timeout: Int64?
+    /// What the script's tools keep between runs, by name: of one build root, stages with the same name share it. In no
+    /// key, as it must not change a byte.
+    package var toolCache: String?
     package var options: [OptionDefinition]
     package var inputs: [Input]
     package var outputs: [Output]
@@ -134,6 +137,7 @@ private struct StageReader {
             version: fields.int("version", 1...Int64.max) ?? 1, run: run ?? .script, buildRoot: buildRoot(fields, run),
             network: fields.bool("network") ?? false, lock: fields.string("lock"), resources: resources(fields),
             environment: environment(fields, run), timeout: fields.duration("timeout"),
+            toolCache: toolCache(fields, run),
             options: OptionDefinitionReader(faults: faults).definitions(fields.mapping("options"), of: fields.what),
             inputs: inputs(fields), outputs: outputs, location: node.location)
         if definition.network, definition.lock == nil {
@@ -184,6 +188,17 @@ private struct StageReader {
             faults.add(
                 "\(fields.what) is run by a script, so it needs a “build-root”", at: fields.location,
                 remedy: "name a file of stages/build-roots: build-root: image")
+        }
+        return name
+    }
+
+    private func toolCache(_ fields: Fields, _ run: StageDefinition.Run?) -> String? {
+        guard let node = fields.node("tool-cache"), let name = fields.string("tool-cache") else { return nil }
+        if !TextFormat.name.accepts(name) {
+            faults.add("“tool-cache” of \(fields.what) must be \(TextFormat.name.summary)", at: node.location)
+        }
+        if let run, run != .script {
+            faults.add("\(fields.what) is built in, and built-in stages have no “tool-cache”", at: node.location)
         }
         return name
     }

@@ -8,6 +8,8 @@ package struct ScriptStage {
     let request: HelperRequest
     let store: Store
     let checkouts: Checkouts
+    /// How uids of trees become uids of the disk.
+    private let map: String
 
     package init(_ request: HelperRequest, _ store: Store) throws {
         self.request = request
@@ -15,7 +17,8 @@ package struct ScriptStage {
         // Directories laid out under one map of ids are of no use under another.
         let fields = String(decoding: try Files.read("/proc/self/uid_map"), as: UTF8.self).split(separator: " ")
         let outside = fields.count > 1 ? fields[1] : "0"
-        checkouts = try Checkouts(store, map: outside == "0" ? "root" : "uid\(outside)")
+        map = outside == "0" ? "root" : "uid\(outside)"
+        checkouts = try Checkouts(store, map: map)
     }
 
     /// Where things are in the sandbox.
@@ -25,6 +28,7 @@ package struct ScriptStage {
         static let stage = "/stage"
         static let work = "/work"
         static let options = "/forge"
+        static let toolCache = "/cache"
 
         /// Where something is mounted in every sandbox.
         static let mounted = [inputs, outputs, stage, work, options, "/dev", "/proc", "/run", "/tmp"]
@@ -77,6 +81,11 @@ package struct ScriptStage {
             ])
         sandbox.noNewPrivileges = true
         sandbox.binds += try request.inputs.compactMap { try place($0, &used) }
+        if let cache = request.toolCache {
+            let folder = ToolCaches.folder(in: store.directory, map: map, name: cache.name, buildRoot: root)
+            try Files.makeDirectories(folder)
+            sandbox.binds.append(.init(folder, at: Place.toolCache, writable: true))
+        }
         FakeClock.apply(request.clockOffset, to: &sandbox)
         return (sandbox, used)
     }
@@ -110,6 +119,9 @@ package struct ScriptStage {
             ("FORGE_SEED", request.seed.hex), ("FORGE_ARCH", request.architecture),
             ("FORGE_OPTIONS", "\(Place.options)/options.json"),
         ]
+        if let cache = request.toolCache {
+            list += [("FORGE_TOOL_CACHE", Place.toolCache), ("FORGE_TOOL_CACHE_SIZE", String(cache.limit))]
+        }
         for (name, value) in request.options.object ?? [] {
             guard let text = text(value) else { continue }
             let upper = name.uppercased().map { $0 == "-" ? "_" : $0 }

@@ -17,14 +17,19 @@ package struct CollectionPolicy: Sendable {
     package var minFree: Int64?
     /// Results of actions that were not used for so many seconds go; nil keeps them.
     package var maxAge: Int64?
+    /// Bytes of tool caches; nil for no limit. They count in none of the others, but for the age.
+    package var maxToolSize: Int64?
 
-    package init(maxSize: Int64? = nil, minFree: Int64? = nil, maxAge: Int64? = nil) {
+    package init(
+        maxSize: Int64? = nil, minFree: Int64? = nil, maxAge: Int64? = nil, maxToolSize: Int64? = nil
+    ) {
         self.maxSize = maxSize
         self.minFree = minFree
         self.maxAge = maxAge
+        self.maxToolSize = maxToolSize
     }
 
-    /// Whether it sets no limit: then only what nothing needs goes.
+    /// Whether it sets no limit to results: then only those that nothing needs go.
     package var isEmpty: Bool { maxSize == nil && minFree == nil && maxAge == nil }
 }
 
@@ -33,6 +38,8 @@ package struct CollectionReport: Sendable, Equatable {
     package var actionsRemoved = 0
     package var objectsRemoved = 0
     package var checkoutsRemoved = 0
+    /// Of tool caches; not among `bytesRemoved`.
+    package var toolBytesRemoved: Int64 = 0
     package var bytesRemoved: Int64 = 0
     package var bytesKept: Int64 = 0
     /// Of the bytes kept, those of objects that pins keep, whatever the limits.
@@ -81,6 +88,8 @@ extension Store {
         try sweepCheckouts(keeping: marked.trees, limit: max(0, limit), policy, now: now, &report)
         try sweepObjects(keeping: marked.objects, &report)
         try sweepLeftovers(now: now, maxAge: policy.maxAge ?? 30 * 86_400)
+        report.toolBytesRemoved = try ToolCaches.trim(
+            in: directory, to: policy.maxToolSize ?? .max, unusedSince: policy.maxAge.map { now - $0 } ?? .min)
         try database.use { connection throws(ForgeError) in
             try connection.script("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
         }

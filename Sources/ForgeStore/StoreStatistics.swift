@@ -11,8 +11,11 @@ package struct StoreStatistics: Sendable, Equatable {
     package var checkouts = 0
     package var checkoutBytes: Int64 = 0
     package var pins = 0
+    /// Files that compilers keep between builds; they have a limit of their own.
+    package var toolFiles = 0
+    package var toolBytes: Int64 = 0
 
-    /// Everything that a limit on the size of the cache counts.
+    /// Everything that the limit on the size of the cache counts.
     package var bytes: Int64 { rowBytes + fileBytes + checkoutBytes }
 }
 
@@ -35,6 +38,10 @@ extension Store {
         for found in try Checkouts.list(in: directory) where found.used > 0 {
             result.checkouts += 1
             result.checkoutBytes += found.size
+        }
+        for file in try ToolCaches.files(in: directory) {
+            result.toolFiles += 1
+            result.toolBytes += file.size
         }
         return result
     }

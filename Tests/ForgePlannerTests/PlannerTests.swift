@@ -77,6 +77,25 @@ final class NoMemo: FileMemo {
         #expect(a.plan.actions.map(\.inputs) == b.plan.actions.map(\.inputs))
     }
 
+    @Test func levelsThatMeanTheSameToAKernelAreOneAction() throws {
+        let layout = ProjectLayout(root: PlannerTests.root, workingDirectory: PlannerTests.root)
+        let catalog = layout.catalog()
+        func plan(_ level: String) throws -> PlannedRecipe {
+            let set = [(name: "kernel", value: "vanilla"), (name: "level", value: "x86-64-\(level)")]
+            return try self.plan(
+                try Recipe.load(try layout.recipeFile("k8s-livecd"), catalog: catalog, set: set), catalog)
+        }
+        let (v2, v3, v4) = (try plan("v2"), try plan("v3"), try plan("v4"))
+        let kernel = try #require(v3.actions["vanilla"])
+        #expect(v3.plan.actions[kernel].options["level"] == .string("x86-64-v3"))
+        var both = v3.plan
+        for action in v4.plan.actions { _ = both.add(action) }
+        #expect(both.actions.count == v3.plan.actions.count, "nothing of v4 is not of v3")
+        for action in v2.plan.actions { _ = both.add(action) }
+        let other = both.actions.dropFirst(v3.plan.actions.count).map(\.name)
+        #expect(other.first == "k8s-livecd/vanilla", "v2 has a kernel of its own, and what follows from it: \(other)")
+    }
+
     @Test func theEpochIsTheLocksUnlessTheEnvironmentSaysOtherwise() throws {
         let (recipe, catalog) = try debianNode()
         #expect(try plan(recipe, catalog, date: 77).epoch == 77)

@@ -45,6 +45,40 @@ import Testing
         #expect(try !store.unpin("v1"))
     }
 
+    @Test func ofToolCachesTheLongestUnusedFilesGo() throws {
+        let space = try TestSpace()
+        let store = try filled(space, 1)
+        let folder = ToolCaches.folder(in: space("cache"), map: "root", name: "ccache", buildRoot: Digest.of("root"))
+        try Files.makeDirectories(folder + "/a/b")
+        for (number, name) in ["a/old", "a/b/middle", "new"].enumerated() {
+            try Files.write("\(folder)/\(name)", [UInt8](repeating: 1, count: 1000))
+            var times = [
+                timeval(tv_sec: 1000 * (number + 1), tv_usec: 0), timeval(tv_sec: 1000 * (number + 1), tv_usec: 0),
+            ]
+            #expect(utimes("\(folder)/\(name)", &times) == 0)
+        }
+        func left() -> [String] {
+            ["a/old", "a/b/middle", "new"].filter { Files.exists("\(folder)/\($0)") }
+        }
+        let found = try store.statistics()
+        #expect(found.toolFiles == 3 && found.toolBytes == 3000)
+        // Only their own limit reaches them, and it reaches nothing else.
+        try store.trimToolCachesIfFree(to: 3000)
+        #expect(try store.collect(CollectionPolicy(maxSize: 1 << 30, maxToolSize: 2999)).toolBytesRemoved == 1000)
+        #expect(try left() == ["a/b/middle", "new"] && kept(store, 1) == [0])
+        #expect(try store.collect(CollectionPolicy()).toolBytesRemoved == 0)
+        // While a build runs, nothing goes.
+        let build = try store.hold()
+        try store.trimToolCachesIfFree(to: 100)
+        #expect(left().count == 2)
+        withExtendedLifetime(build) {}
+        _ = consume build
+        #expect(try store.collect(CollectionPolicy(maxAge: Int64(time(nil)) - 2500)).toolBytesRemoved == 1000)
+        #expect(left() == ["new"])
+        try store.trimToolCachesIfFree(to: 100)
+        #expect(try left() == [] && store.statistics().toolBytes == 0)
+    }
+
     @Test func aPinTellsWhatARepairHasTakenFromIt() throws {
         let space = try TestSpace()
         do {

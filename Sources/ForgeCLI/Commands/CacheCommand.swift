@@ -45,7 +45,8 @@ struct CacheCommand {
             throw ForgeError(.badInput, "unexpected “\(word)”: \(remedy)")
         }
         let places = [
-            "max-size": ["gc"], "min-free": ["gc"], "max-age": ["gc"], "name": ["pin"], "set": ["pin", "export"],
+            "max-size": ["gc"], "min-free": ["gc"], "max-age": ["gc"], "max-tool-size": ["gc"],
+            "name": ["pin"], "set": ["pin", "export"],
         ]
         for (option, actions) in places.sorted(by: { $0.key < $1.key }) where session.arguments.has(option) {
             guard !actions.contains(action) else { continue }
@@ -63,13 +64,16 @@ struct CacheCommand {
             ("files", Int64(found.files), false), ("bytes of files", found.fileBytes, true),
             ("checkouts", Int64(found.checkouts), false), ("bytes of checkouts", found.checkoutBytes, true),
             ("pins", Int64(found.pins), false), ("bytes", found.bytes, true),
+            ("files of tool caches", Int64(found.toolFiles), false),
+            ("bytes of tool caches", found.toolBytes, true),
         ]
         if session.console.json {
             let fields = rows.map { ($0.0.split(separator: " ").joined(separator: "_"), JSON.int($0.1)) }
             let set: [(String, JSON)] = [
-                ("max_size", limits?.maxSize.map(JSON.int) ?? .null),
-                ("min_free", limits?.minFree.map(JSON.int) ?? .null),
-                ("max_age", limits?.maxAge.map(JSON.int) ?? .null),
+                ("max_size", limits.maxSize.map(JSON.int) ?? .null),
+                ("min_free", limits.minFree.map(JSON.int) ?? .null),
+                ("max_age", limits.maxAge.map(JSON.int) ?? .null),
+                ("max_tool_size", limits.maxToolSize.map(JSON.int) ?? .null),
             ]
             session.console.result(
                 JSON.object([("directory", .string(store.directory))] + fields + [("limits", .object(set))]).description
@@ -81,9 +85,10 @@ struct CacheCommand {
             session.console.result("  \(name): \(isSize ? Format.bytes(value) : String(value))")
         }
         let set = [
-            limits?.maxSize.map { "at most \(Format.bytes($0))" },
-            limits?.minFree.map { "\(Format.bytes($0)) left free" },
-            limits?.maxAge.map { "nothing unused for \(Format.count(Int($0 / 86_400), "day"))" },
+            limits.maxSize.map { "at most \(Format.bytes($0))" },
+            limits.minFree.map { "\(Format.bytes($0)) left free" },
+            limits.maxAge.map { "nothing unused for \(Format.count(Int($0 / 86_400), "day"))" },
+            limits.maxToolSize.map { "tool caches at most \(Format.bytes($0))" },
         ].compactMap { $0 }
         session.console.result("  limits: \(set.isEmpty ? "none" : set.joined(separator: ", "))")
         return .done
@@ -108,6 +113,7 @@ struct CacheCommand {
         defer { withExtendedLifetime(alone) {} }
         for name in [
             "forge.db", "forge.db-wal", "forge.db-shm", "objects", "partial", "tmp", "checkouts", "logs",
+            ToolCaches.folder,
         ] {
             let path = "\(directory)/\(name)"
             if (try? Files.remove(path)) != nil { continue }
@@ -132,7 +138,7 @@ struct CacheCommand {
 
     /// By the options, and by the limits that are set for the cache where no option says otherwise.
     private func collect() throws -> ExitCode {
-        let policy = try CacheLimits(session: session).policy(options: true) ?? CollectionPolicy()
+        let policy = try CacheLimits(session: session).policy(options: true)
         let report = try session.store().collect(policy)
         if session.console.json {
             session.console.result(
@@ -142,6 +148,7 @@ struct CacheCommand {
                     ("checkouts_removed", .int(Int64(report.checkoutsRemoved))),
                     ("bytes_removed", .int(report.bytesRemoved)), ("bytes_kept", .int(report.bytesKept)),
                     ("bytes_pinned", .int(report.bytesPinned)),
+                    ("tool_bytes_removed", .int(report.toolBytesRemoved)),
                 ]).description)
             return .done
         }
@@ -149,6 +156,9 @@ struct CacheCommand {
         session.console.result(
             "removed \(Format.bytes(report.bytesRemoved)) in \(report.objectsRemoved) objects and "
                 + "\(report.checkoutsRemoved) checkouts, kept \(Format.bytes(report.bytesKept))\(pinned)")
+        if report.toolBytesRemoved > 0 {
+            session.console.result("removed \(Format.bytes(report.toolBytesRemoved)) of tool caches")
+        }
         for line in report.left { session.console.warning("left, because it is used or another user's: \(line)") }
         if let most = policy.maxSize, report.bytesPinned > most {
             session.console.warning(

@@ -25,6 +25,7 @@ enum Commands {
         case "explain": return try ExplainCommand(session: session).run()
         case "stats": return try StatsCommand(session: session).run()
         case "log": return try LogCommand(session: session).run()
+        case "kernel": return try KernelCommand(session: session).run()
         case "shell": return try ShellCommand(session: session).run()
         case "run": return try RunCommand(session: session).run()
         case "test": return try TestCommand(session: session).run()

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Runs a command on a pseudo terminal and uses the kernel's menuconfig there: finds an option, presses a key, saves.
+
+ci/menuconfig.py OPTION KEY COMMAND…   exits with the command's status; KEY may be `quit` to change nothing."""
+
+import os
+import pty
+import re
+import select
+import sys
+import time
+
+
+class Screen:
+    """What the command writes, and keys for it."""
+
+    def __init__(self, command):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm", LINES="40", COLUMNS="120")
+            os.execvp(command[0], command)
+        self.text = ""
+
+    def read(self, seconds):
+        """Whether there was anything; False at the end."""
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            data = b""
+        self.text += re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|\([A-Z0-9])", "", data.decode("utf-8", "replace"))
+        return bool(data)
+
+    def wait(self, text, seconds=180):
+        """Until a text shows up; what was before it is forgotten."""
+        end = time.monotonic() + seconds
+        while text not in self.text:
+            if time.monotonic() > end or not self.read(1):
+                sys.exit(f"“{text}” did not show up; the terminal has:\n{self.text[-3000:]}")
+        self.text = self.text.split(text, 1)[1]
+
+    def press(self, keys):
+        time.sleep(0.3)
+        os.write(self.fd, keys.encode())
+
+
+def main():
+    option, key, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+    screen = Screen(command)
+    screen.wait("General setup")
+    if key != "quit":
+        screen.press("/")
+        screen.wait("Enter")
+        screen.press(option + "\r")
+        screen.wait("Symbol: " + option)
+        screen.press("1")
+        time.sleep(1)
+        screen.press(key)
+    for _ in range(12):
+        screen.press("\x1b\x1b")
+        screen.read(1)
+        if "Do you wish to save" in screen.text:
+            screen.press("\r")
+            break
+    status = None
+    while status is None:
+        alive = screen.read(1)
+        done, code = os.waitpid(screen.pid, 0 if not alive else os.WNOHANG)
+        if done:
+            status = os.waitstatus_to_exitcode(code)
+    print(screen.text.replace("\r\n", "\n")[-2000:])
+    sys.exit(status)
+
+
+main()
