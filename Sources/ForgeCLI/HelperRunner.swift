@@ -231,6 +231,8 @@ final class HelperRunner: ActionRunner {
     /// An action has ended: its last word and its child's exit status, if that has ended too, make the result.
     private func conclude(_ index: Int, _ action: Running, _ report: ExitReport?) throws {
         running[index] = nil
+        // Before the result is made durable, which would write all this to the disk; others may have the action after that.
+        try? claims[index]?.empty()
         // Most scripts print nothing.
         if try Files.status(action.log)?.size == 0 { try Files.remove(action.log) }
         let result: Result<ActionResult, ForgeError>

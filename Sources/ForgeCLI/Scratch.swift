@@ -45,9 +45,12 @@ final class Scratch {
         return Scratch(path: path, helper: helper, lock: lock)
     }
 
+    /// Removes the directory; the lock stays.
+    func empty() throws { try Scratch.delete(path, helper: helper) }
+
     func remove() {
         // What can't be removed now is found by its lock later.
-        if (try? Scratch.delete(path, helper: helper)) != nil { unlink(lockPath) }
+        if (try? empty()) != nil { unlink(lockPath) }
         lock = nil
     }
 

@@ -59,8 +59,12 @@ import Testing
         let link = "\(lab.path)/link"
         #expect(symlink("a", link) == 0)
         try age(link)
-        let followed = try witnesses { _ = try Files.read(link) }
+        var followed = try witnesses { _ = try Files.read(link) }
         let resolved = try witnesses { _ = Files.absolute(link) }
+        #expect(followed.stillHold())
+        try write("a", "two")
+        #expect(!followed.stillHold())
+        followed = try witnesses { _ = try Files.read(link) }
         #expect(followed.stillHold())
         unlink(link)
         #expect(symlink("b", link) == 0)

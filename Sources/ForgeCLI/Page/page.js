@@ -135,7 +135,7 @@ function graph() {
   if (!items.length) return;
   const { nodes, routes, layers } = layout(items);
   const pad = 4;
-  const width = 214;
+  const width = 228;
   const step = Math.max(width + 48, Math.min(300, (box.clientWidth - 2 * pad - width) / Math.max(1, layers.length - 1)));
   const x = (n) => pad + n.layer * step;
   const total = { width: pad * 2 + (layers.length - 1) * step + width, height: pad * 2 + Math.max(...layers.flat().map((n) => n.y + n.height / 2)) };
