@@ -82,7 +82,8 @@ final class NoMemo: FileMemo {
         let catalog = layout.catalog()
         func plan(_ level: String) throws -> PlannedRecipe {
             let set = [(name: "kernel", value: "vanilla"), (name: "level", value: "x86-64-\(level)")]
-            return try self.plan(try Recipe.load(try layout.recipeFile("k8s-livecd"), catalog: catalog, set: set), catalog)
+            return try self.plan(
+                try Recipe.load(try layout.recipeFile("k8s-livecd"), catalog: catalog, set: set), catalog)
         }
         let (v2, v3, v4) = (try plan("v2"), try plan("v3"), try plan("v4"))
         let kernel = try #require(v3.actions["vanilla"])

@@ -51,7 +51,9 @@ import Testing
         try Files.makeDirectories(folder + "/a/b")
         for (number, name) in ["a/old", "a/b/middle", "new"].enumerated() {
             try Files.write("\(folder)/\(name)", [UInt8](repeating: 1, count: 1000))
-            var times = [timeval(tv_sec: 1000 * (number + 1), tv_usec: 0), timeval(tv_sec: 1000 * (number + 1), tv_usec: 0)]
+            var times = [
+                timeval(tv_sec: 1000 * (number + 1), tv_usec: 0), timeval(tv_sec: 1000 * (number + 1), tv_usec: 0),
+            ]
             #expect(utimes("\(folder)/\(name)", &times) == 0)
         }
         func left() throws -> [String] {
