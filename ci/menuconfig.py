@@ -3,11 +3,14 @@
 
 ci/menuconfig.py OPTION KEY COMMAND…   exits with the command's status; KEY may be `quit` to change nothing."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import sys
+import termios
 import time
 
 
@@ -17,8 +20,9 @@ class Screen:
     def __init__(self, command):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update(TERM="xterm", LINES="40", COLUMNS="120")
+            os.environ.update(TERM="xterm")
             os.execvp(command[0], command)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.text = ""
 
     def read(self, seconds):
@@ -51,7 +55,7 @@ def main():
     screen.wait("General setup")
     if key != "quit":
         screen.press("/")
-        screen.wait("Enter")
+        screen.wait("Search Configuration Parameter")
         screen.press(option + "\r")
         screen.wait("Symbol: " + option)
         screen.press("1")

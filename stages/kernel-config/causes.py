@@ -6,6 +6,21 @@ from tree import BOOL, HEX, INT, LEVEL, STRING, TRISTATE, WORDS, bounds, could_s
 from tree import place, prompts, selectors, title, unmet, unique
 
 
+class Unexplained:
+    """For a tree that kconfiglib can't read: what differs is found all the same, but not why."""
+
+    def __init__(self, error, names, asked):
+        self.error = str(error).split("\n", maxsplit=1)[0]
+        self.names = names
+        self.asked = asked
+
+    def of(self, name, wanted, got):
+        if name not in self.names.known:
+            return self.names.explain(name)
+        return "lost", f"kconfiglib can't read this kernel's tree, so the reason is not known ({self.error})", \
+            "look at it in forge kernel menuconfig (/ finds an option)"
+
+
 class Causes:
     """Explains one option after the other: (status, cause, remedy)."""
 

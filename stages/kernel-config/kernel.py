@@ -72,6 +72,17 @@ def merge(config, requests):
         out.writelines(request.line + "\n" for request in requests)
 
 
+def declared(source):
+    """The names of all options of a source, as its Kconfig files declare them."""
+    names = set()
+    for folder, _, files in os.walk(source):
+        for name in files:
+            if name.startswith("Kconfig"):
+                with open(f"{folder}/{name}", encoding="utf-8", errors="replace") as file:
+                    names.update(re.findall(r"^\s*(?:menu)?config\s+(\w+)", file.read(), re.MULTILINE))
+    return names
+
+
 def option(line):
     """(name, value) of a line of .config; None for any other line."""
     match = re.match(r"CONFIG_(\w+)=(.*)$", line)

@@ -18,10 +18,10 @@ def wish(text, fragment, number):
 class Report:
     """Compares requests with the result, and has each that differs explained."""
 
-    def __init__(self, result, causes, known):
+    def __init__(self, result, causes):
         self.result = result
         self.causes = causes
-        self.known = known
+        self.known = causes.names.known
         self.options = []
         self.faults = []
 
