@@ -44,9 +44,25 @@ class Screen:
                 sys.exit(f"“{text}” did not show up; the terminal has:\n{self.text[-3000:]}")
         self.text = self.text.split(text, 1)[1]
 
+    def settle(self):
+        """Until the screen has been at rest for a second. Whether the command still has the terminal."""
+        while select.select([self.fd], [], [], 1)[0]:
+            if not self.read(0):
+                return False
+        return True
+
     def press(self, keys):
-        time.sleep(0.3)
+        """Writes keys when everything that came before is drawn, and answered."""
+        self.settle()
         os.write(self.fd, keys.encode())
+
+    def end(self, seconds=180):
+        """The command's status, once it ends."""
+        limit = time.monotonic() + seconds
+        while self.read(1):
+            if time.monotonic() > limit:
+                sys.exit(f"it does not end; the terminal has:\n{self.text[-3000:]}")
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def main():
@@ -59,20 +75,16 @@ def main():
         screen.press(option + "\r")
         screen.wait("Symbol: " + option)
         screen.press("1")
-        time.sleep(1)
         screen.press(key)
-    for _ in range(12):
-        screen.press("\x1b\x1b")
-        screen.read(1)
+    # Out of the menus, one after the other; with a change there is a question at the end.
+    for _ in range(20):
+        if not screen.settle():
+            break
         if "Do you wish to save" in screen.text:
             screen.press("\r")
             break
-    status = None
-    while status is None:
-        alive = screen.read(1)
-        done, code = os.waitpid(screen.pid, 0 if not alive else os.WNOHANG)
-        if done:
-            status = os.waitstatus_to_exitcode(code)
+        screen.press("\x1b\x1b")
+    status = screen.end()
     print(screen.text.replace("\r\n", "\n")[-2000:])
     sys.exit(status)
 
