@@ -13,6 +13,7 @@ final class StageSandbox {
     private let store: Store
     /// As long as this lives, nothing that the sandbox shows is collected.
     private let use: StoreUse
+    private let signals: Signals
     /// What the stage's process would be told. Inputs can be added.
     var request: ActionRequest
 
@@ -29,9 +30,10 @@ final class StageSandbox {
                 .badInput, "\(recipe.name) has no stage “\(id)”\(Suggestion.hint(for: id, in: names))",
                 remedy: "stages: \(names.joined(separator: ", "))")
         }
+        signals = try Signals()
         let runner = HelperRunner(
-            helper: try session.helper(), store: store, surroundings: try session.surroundings(),
-            signals: try Signals(), time: session.time)
+            helper: try session.helper(), store: store, surroundings: try session.surroundings(), signals: signals,
+            time: session.time)
         let view = ProgressView(
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
         let engine = Engine(
@@ -78,11 +80,22 @@ final class StageSandbox {
             namespaces: .private(network: false), keepsTerminal: true
         ).start()
         var events: [UInt8] = []
-        let (report, _) = try child.drain { bytes, _ in sink(bytes) }
+        let report = try attend(child, sink)
         while let bytes = try child.readEvents(), !bytes.isEmpty { events += bytes }
         for line in events.split(separator: UInt8(ascii: "\n")) {
             if case .error(let error)? = HelperEvent(json: try JSON(parsing: line, file: "helper")) { throw error }
         }
         return try results(report.status, "\(scratch.path)/out")
+    }
+
+    /// Waits for the end of a program that has the terminal. Ctrl-C is the program's own business; a terminal that has
+    /// gone, and who ends forge, ends the program, too.
+    private func attend(_ child: Child, _ sink: ([UInt8]) -> Void) throws -> ExitReport {
+        while true {
+            let ready = try Poller.wait(fds: [signals.fd, child.output, child.pidfd], timeoutMilliseconds: nil)
+            if ready[0], let signal = signals.next(), signal != SIGINT { child.kill() }
+            if ready[1], let bytes = try child.readOutput() { sink(bytes) }
+            if ready[2] { return try child.drain { bytes, _ in sink(bytes) }.report }
+        }
     }
 }

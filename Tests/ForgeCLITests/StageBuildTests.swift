@@ -167,6 +167,27 @@ struct StageBuildTests {
         #expect(try seen("s").contains("forge"))
     }
 
+    @Test(arguments: [SIGTERM, SIGHUP])
+    func whatRunsInAShellEndsWithForge(_ signal: Int32) throws {
+        try project.recipe(script: "touch /out/out")
+        let bash = "stages/build-roots/root/bin/bash"
+        try project.write(bash, "#!/bin/sh\nexec sh \"$@\"\n")
+        try project.shell("chmod 755 \(bash)")
+        let child = try Command(
+            BuildProject.program, ["shell", "r", "s", "--command", "echo started; sleep 60"],
+            environment: Command.plainEnvironment + [("FORGE_CACHE", project.root + "/cache")], directory: project.root,
+            errors: .null
+        ).start()
+        var said: [UInt8] = []
+        while !String(decoding: said, as: UTF8.self).contains("started") {
+            try #require(try child.reap() == nil)
+            said += try child.readOutput() ?? []
+            usleep(10_000)
+        }
+        kill(child.pid, signal)
+        #expect(try !child.drain(timeoutSeconds: 30).timedOut)
+    }
+
     /// The next script gets a child of its own.
     @Test func aChildThatWasKilledFailsOneScript() throws {
         try project.recipe(script: "touch /out/out; echo started; sleep 60")
