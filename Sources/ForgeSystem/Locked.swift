@@ -4,8 +4,9 @@ import Glibc
 ///
 /// The lock is the C library's: thread sanitizer knows it, and so sees which thread waited for which. Of the lock in Swift's
 /// `Synchronization` it sees nothing, and takes everything behind it for a race.
+///
+/// `@unchecked` because only the lock makes it so: `value` is touched by nobody who does not hold `lock`.
 package final class Locked<Value: ~Copyable>: @unchecked Sendable {
-    // Unchecked because only the lock makes it so: `value` is touched by nobody who does not hold `lock`.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let value: UnsafeMutablePointer<Value>
 

@@ -128,5 +128,5 @@ int forge_catch_signal(int signal);
 void forge_ignore_broken_pipes(void);
 /* CPUs that this process may use. */
 int forge_usable_cpus(void);
-/* A pipe whose ends close at exec; its read end does not block. */
+/* A pipe whose ends close at exec; its read end does not block unless waits. */
 int forge_pipe(int *read_end, int *write_end, int waits);

@@ -78,7 +78,7 @@ struct KernelCommand {
             session.console.result(report.description)
             return faults.isEmpty ? .done : .badInput
         }
-        let names = fragmentNames(stage, files, sandbox)
+        let names = fragmentNames(stage, files)
         for fault in faults { session.console.result(KernelCommand.line(fault, names)) }
         let asked = Format.count(Int(report["requested"]?.int ?? 0), "option")
         let linux = "linux \(report["linux"]?.string ?? "?")"
@@ -99,9 +99,7 @@ struct KernelCommand {
     }
 
     /// What the script calls a fragment, and its path. Names that stand for several fragments are left out.
-    private func fragmentNames(
-        _ stage: StageInstance, _ files: [String], _ sandbox: StageSandbox
-    ) -> [String: String] {
+    private func fragmentNames(_ stage: StageInstance, _ files: [String]) -> [String: String] {
         var paths: [(String, String)] = []
         for name in stage.options["use"]?.array?.compactMap(\.string) ?? [] {
             let file = "\(stage.definition.folder)/fragments/\(name).config"
