@@ -33,7 +33,12 @@ struct Build {
     func run() throws -> Outcome {
         let signals = try Signals()
         let outcome = try Healing(session: session).run { try attempt(signals) }
-        if outcome.count(.ran) > 0 { CacheLimits(session: session).apply() }
+        if outcome.count(.ran) > 0 {
+            CacheLimits(session: session).apply(
+                afterTools: outcome.engine.plan.actions.indices.contains {
+                    outcome.engine.states[$0] == .ran && outcome.engine.plan.actions[$0].toolCache != nil
+                })
+        }
         return outcome
     }
 

@@ -61,11 +61,12 @@ struct CacheLimits {
 
     /// After a build that ran something: removes the longest unused if the cache is over its limits. A build is done
     /// whatever comes of this.
-    func apply() {
+    /// - Parameter afterTools: whether tool caches may have grown: only then all of their files are looked at.
+    func apply(afterTools: Bool) {
         do {
             let policy = try policy()
             let store = try session.store()
-            if let limit = policy.maxToolSize { try store.trimToolCachesIfFree(to: limit) }
+            if afterTools, let limit = policy.maxToolSize { try store.trimToolCachesIfFree(to: limit) }
             guard !policy.isEmpty, try store.exceeds(policy) else { return }
             // Further than to the limit, so that the next builds find room.
             var further = policy
