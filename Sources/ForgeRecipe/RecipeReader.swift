@@ -177,11 +177,7 @@ struct RecipeReader {
     /// Paths of artifacts go into URLs and checksum files and must not leave the output directory.
     private func checkPath(_ entry: YAMLEntry, others: inout ArtifactPaths) {
         let path = entry.key
-        let plain = path.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-                || "._+-=@~/".utf8.contains(byte)
-        }
-        if !TextFormat.relativePath.accepts(path) || !plain || path.hasPrefix("-") {
+        if !TextFormat.relativePath.accepts(path) || !Artifact.isPlain(path) || path.hasPrefix("-") {
             faults.add(
                 "“\(path)” can't be the path of an artifact", at: entry.keyLocation,
                 remedy: "use a relative path of letters, digits and . _ + - = @ ~ without “.” and “..” as parts")

@@ -300,7 +300,48 @@ extension FaultyRecipe {
         # test without medium
         - disk: node-${suite}.squashfs
         + cpus: 2
-        = 39:5: the test must have one of “iso”, “disk” and “netboot”
+        = 39:5: the test must have one of “iso”, “disk” and “netboot”, or “kernel” and “initrd”
+        # kernel without initramfs
+        - disk: node-${suite}.squashfs
+        + kernel: node-${suite}.squashfs
+        = 39:5: the test lacks “initrd”
+        =   → a test whose machine starts a kernel by itself names “kernel” and “initrd”, and “cmdline” for what it adds to the kernel command line
+        # kernel beside a disk
+        - disk: node-${suite}.squashfs
+        + disk: node-${suite}.squashfs
+        +     cmdline: panic=1
+        = 39:5: the test lacks “kernel”
+        =   → a test whose machine starts a kernel by itself names “kernel” and “initrd”, and “cmdline” for what it adds to the kernel command line
+        = 39:5: the test has “cmdline”, which is for an “iso” or for no medium
+        # netboot of a file
+        - disk: node-${suite}.squashfs
+        -     firmware: [bios, uefi]
+        + netboot: node-${suite}.squashfs
+        +     firmware: [bios, uefi]
+        = 40:14: the test: the recipe publishes no folder “node-bookworm.squashfs”
+        # disk of a test
+        - memory: 3G
+        + disks: [1G, 7, {format: ext4}, {size: 1G, label: X}, {size: 1G, format: ext3}, {size: 1G, format: ext4, label: 0123456789abcdefg}]
+        = 42:17: a disk of the test must be a size such as 8G, or a mapping with “size”, not “7”
+        = 42:20: a disk of the test lacks “size”
+        = 42:36: a blank disk has no label
+        =   → say which file system: format: ext4
+        = 42:75: “format” of a disk of the test must be one of blank, ext4, not “ext3”; did you mean “ext4”?
+        = 42:82: a label of ext4 has at most 16 bytes, not 17
+        # check of a disk that is not there
+        - {unit: ssh.service}
+        + {disk: 0, unchanged: true}
+        = 45:9: a check is about disk 0, but the test has none
+        =   → the first one of “disks” is 0
+        # check of a disk that says nothing
+        - {unit: ssh.service}
+        + {disk: 0}
+        = 45:9: a check lacks “unchanged”
+        # no reboot
+        - {unit: ssh.service}
+        + {reboot: false}
+        = 45:18: “reboot” can only be true
+        =   → leave the check out
         # firmware
         - firmware: [bios, uefi]
         + firmware: [bios, ufei]
@@ -312,7 +353,7 @@ extension FaultyRecipe {
         # check of nothing
         - {unit: ssh.service}
         + {service: ssh.service}
-        = 45:9: a check must have one of “unit”, “command” and “no-failed-units”
+        = 45:9: a check must have one of “unit”, “command”, “no-failed-units”, “reboot” and “disk”
         # key twice
         - name: node
         + name: node

@@ -36,6 +36,37 @@ import Testing
             ])
     }
 
+    @Test func aTestCanHaveDisksAndAKernelOfItsOwn() throws {
+        let project = try Project()
+        let text = try #require(
+            Project.recipe.replacing(
+                first: "    disk: node-${suite}.squashfs\n",
+                with: """
+                        iso: node-${suite}.squashfs
+                        kernel: node-${suite}.squashfs
+                        initrd: node-${suite}.squashfs
+                        cmdline: forge.storage=split suite=${suite}
+                        disks: [64M, {size: 1G, format: ext4, label: DATA}]
+                        timeout: 120
+
+                    """
+            )?.replacing(
+                first: "      - {unit: ssh.service}\n",
+                with: "      - {reboot: true}\n      - {reboot: true, timeout: 9}\n      - {disk: 1, unchanged: true}\n"
+            ))
+        let test = try #require(try project.load(text).tests.first)
+        #expect(test.medium == .iso("node-bookworm.squashfs"))
+        #expect(test.kernel?.commandLine == "forge.storage=split suite=bookworm")
+        #expect(
+            test.disks == [
+                BootTest.Disk(size: 64 << 20, format: .blank, label: ""),
+                BootTest.Disk(size: 1 << 30, format: .ext4, label: "DATA"),
+            ])
+        #expect(test.checks.prefix(3).map(\.check) == [.reboot, .reboot, .unchanged(disk: 1)])
+        // A reboot takes as long as a boot, unless it says otherwise.
+        #expect(test.checks.prefix(3).map(\.seconds) == [120, 9, 60])
+    }
+
     @Test func whatReachesNothingIsWarnedOf() throws {
         let project = try Project()
         let text = try #require(
