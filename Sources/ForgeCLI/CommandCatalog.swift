@@ -160,13 +160,23 @@ enum CommandCatalog {
                 ("forge run debian-node --disk data.img", "what is written is there again in the next run"),
             ]),
         CommandSyntax(
-            name: "test", summary: "Boot a built image and check what the recipe's tests say", operands: [recipe],
+            name: "test", summary: "Boot a built image and check what the recipe's tests say",
+            discussion: """
+                Tests whose machines join a cluster start a control plane beside them and take long: they run with --join, \
+                and nothing else does then.
+                """,
+            operands: [recipe],
             options: [
                 set, output, .value("only", "NAME", "Run this test only", repeats: true),
+                .flag("join", "Run the tests whose machines join a cluster"),
+                .value("machines", "N", "How many machines join; default: what the test says"),
                 .value("timeout", "SECONDS", "Longest time for one boot; default 600"),
             ] + machine + running + sources
                 + [locked],
-            examples: [("forge test debian-node --firmware uefi", "the tests by UEFI only")]),
+            examples: [
+                ("forge test debian-node --firmware uefi", "the tests by UEFI only"),
+                ("forge test k8s-livecd --join --machines 2", "two machines join a cluster"),
+            ]),
         CommandSyntax(
             name: "cache", summary: "Look after the cache",
             discussion: """

@@ -40,6 +40,34 @@ package struct BootTest: Sendable, Equatable {
         package var format: Format
         /// Of the file system; empty for none.
         package var label: String
+
+        package init(size: Int64, format: Format, label: String = "") {
+            self.size = size
+            self.format = format
+            self.label = label
+        }
+    }
+
+    /// What the machines join: a control plane beside them, which the test's script makes.
+    package struct Cluster: Sendable, Equatable {
+        /// The tree of the root file system that the control plane runs in.
+        package var root: OutputReference
+        /// The script: its path on this machine, and as messages show it.
+        package var script: String
+        package var shownScript: String
+        package var environment: [Variable]
+        /// How long it may take until the machines can join.
+        package var seconds: Int64
+
+        package init(
+            root: OutputReference, script: String, shownScript: String, environment: [Variable], seconds: Int64
+        ) {
+            self.root = root
+            self.script = script
+            self.shownScript = shownScript
+            self.environment = environment
+            self.seconds = seconds
+        }
     }
 
     package enum UnitState: String, Sendable, CaseIterable {
@@ -72,10 +100,15 @@ package struct BootTest: Sendable, Equatable {
 
     package struct TimedCheck: Sendable, Equatable {
         package var check: Check
+        /// Whether a command runs beside the control plane, and not in each machine.
+        package var onCluster: Bool
         /// How long the check is tried again until it holds.
         package var seconds: Int64
         package var location: SourceLocation
     }
+
+    /// The most machines that a cluster has.
+    package static let mostMachines: Int64 = 9
 
     package var name: String
     package var medium: Medium
@@ -93,12 +126,17 @@ package struct BootTest: Sendable, Equatable {
     /// How long the machine may take to boot.
     package var seconds: Int64
     package var checks: [TimedCheck]
+    /// Nil: the machine is alone.
+    package var cluster: Cluster?
+    /// How many machines are booted; 1 without a cluster.
+    package var machines: Int
     package var location: SourceLocation
 
     package static func == (lhs: BootTest, rhs: BootTest) -> Bool {
         lhs.name == rhs.name && lhs.medium == rhs.medium && lhs.kernel == rhs.kernel && lhs.firmware == rhs.firmware
             && lhs.memory == rhs.memory && lhs.cpus == rhs.cpus && lhs.disks == rhs.disks
-            && lhs.seconds == rhs.seconds && lhs.checks == rhs.checks
+            && lhs.seconds == rhs.seconds && lhs.checks == rhs.checks && lhs.cluster == rhs.cluster
+            && lhs.machines == rhs.machines
             && lhs.seed.elementsEqual(rhs.seed) { $0 == $1 }
     }
 }

@@ -1,10 +1,15 @@
 import ForgeBase
+import ForgeSystem
 
 /// Reads the `tests` of a recipe.
 struct BootTestReader {
     let faults: Faults
     let expander: Expander
     let artifacts: [Artifact]
+    let graph: StageGraph
+    /// The recipe's folder and its file, as messages show it.
+    let directory: String
+    let file: String
     /// Whether artifacts are missing because of faults that are reported.
     let faulty: Bool
 
@@ -34,13 +39,15 @@ struct BootTestReader {
         let kernel = kernel(fields)
         let medium = medium(fields, kernel)
         let disks = disks(fields)
+        let cluster = cluster(fields, medium)
         let seconds = fields.int("timeout", 1...86_400) ?? 300
         let test = BootTest(
             name: name, medium: medium ?? .nothing, kernel: kernel, firmware: firmware(fields, medium),
             memory: fields.size("memory") ?? 2 << 30, cpus: fields.int("cpus", 1...64) ?? 2, disks: disks,
             seed: seed(fields), seconds: seconds,
-            checks: fields.list("checks").compactMap { check($0, disks: disks.count, bootSeconds: seconds) },
-            location: node.location)
+            checks: fields.list("checks").compactMap {
+                check($0, disks: disks.count, bootSeconds: seconds, hasCluster: fields.node("cluster") != nil)
+            }, cluster: cluster, machines: machines(fields), location: node.location)
         fields.finish()
         return medium == nil ? nil : test
     }
@@ -154,11 +161,75 @@ struct BootTestReader {
         return files
     }
 
+    // MARK: A cluster
+
+    private func cluster(_ fields: Fields, _ medium: BootTest.Medium?) -> BootTest.Cluster? {
+        guard let node = fields.node("cluster"), let nested = Fields(node, "“cluster” of the test", faults) else {
+            return nil
+        }
+        if case .netboot = medium {
+            faults.add(
+                "a test with “cluster” boots from an iso, a disk or a kernel, not from the network", at: node.location)
+        }
+        if fields.node("seed") != nil {
+            faults.add(
+                "a test with “cluster” has no “seed”", at: node.location,
+                remedy: "the script of the cluster makes the seed of each machine")
+        }
+        let root = nested.required("root").flatMap { self.root($0) }
+        let script = nested.required("run").flatMap { self.script($0, nested) }
+        let environment = EnvironmentReader(faults: faults).variables(
+            nested.mapping("environment"), of: "the cluster of the test")
+        let seconds = nested.int("timeout", 1...86_400) ?? 300
+        nested.finish()
+        guard let root, let script else { return nil }
+        let folder = file.split(separator: "/").dropLast().joined(separator: "/")
+        return BootTest.Cluster(
+            root: root, script: script.absolute,
+            shownScript: folder.isEmpty ? script.relative : "\(folder)/\(script.relative)", environment: environment,
+            seconds: seconds)
+    }
+
+    private func root(_ node: YAMLNode) -> OutputReference? {
+        let name = "“root” of the test's cluster"
+        guard let found = graph.reference(node, for: name) else { return nil }
+        if found.kind != .tree {
+            faults.add(
+                "\(name) must be a tree, but \(found.reference) is a file", at: node.location,
+                remedy: "name the root file system of a stage, for example one made by rootfs")
+            return nil
+        }
+        return found.reference
+    }
+
+    private func script(_ node: YAMLNode, _ fields: Fields) -> ProjectPath? {
+        let name = "“run” of the test's cluster"
+        guard let text = fields.text(node, name),
+            let path = RecipePaths(faults: faults, directory: directory).resolve(text, node, name)
+        else { return nil }
+        let mode = (try? Files.status(path.absolute))?.mode ?? 0
+        if path.isDirectory || mode & 0o111 == 0 {
+            faults.add(
+                "\(name): “\(path.relative)” is no executable file", at: node.location,
+                remedy: path.isDirectory ? "name the script in it" : "run `chmod +x` on it")
+            return nil
+        }
+        return path
+    }
+
+    private func machines(_ fields: Fields) -> Int {
+        guard let number = fields.int("machines", 1...BootTest.mostMachines) else { return 1 }
+        if number > 1, fields.node("cluster") == nil {
+            faults.add("only a test with “cluster” has several machines", at: fields.location)
+        }
+        return Int(number)
+    }
+
     // MARK: Checks
 
     private static let kinds = ["unit", "command", "no-failed-units", "reboot", "disk"]
 
-    private func check(_ node: YAMLNode, disks: Int, bootSeconds: Int64) -> BootTest.TimedCheck? {
+    private func check(_ node: YAMLNode, disks: Int, bootSeconds: Int64, hasCluster: Bool) -> BootTest.TimedCheck? {
         guard let fields = Fields(node, "a check", faults) else { return nil }
         let kinds = BootTestReader.kinds.filter { fields.node($0) != nil }
         guard kinds.count == 1 else {
@@ -169,6 +240,14 @@ struct BootTestReader {
             return nil
         }
         let seconds = fields.int("timeout", 1...86_400) ?? (kinds[0] == "reboot" ? bootSeconds : 60)
+        let onCluster = fields.word("on", of: ["cluster"]) != nil
+        if onCluster, !hasCluster || kinds[0] != "command" {
+            faults.add(
+                hasCluster
+                    ? "on the cluster only a “command” can be checked"
+                    : "a check is on the cluster, but the test has none",
+                at: fields.location)
+        }
         let check: BootTest.Check?
         switch kinds[0] {
         case "unit": check = unit(fields)
@@ -182,7 +261,9 @@ struct BootTestReader {
         default: check = unchanged(fields, disks: disks)
         }
         fields.finish()
-        return check.map { BootTest.TimedCheck(check: $0, seconds: seconds, location: fields.location) }
+        return check.map {
+            BootTest.TimedCheck(check: $0, onCluster: onCluster, seconds: seconds, location: fields.location)
+        }
     }
 
     private func unit(_ fields: Fields) -> BootTest.Check? {

@@ -71,6 +71,11 @@ package struct OutputReference: Sendable, Hashable, CustomStringConvertible {
     package var stage: String
     package var output: String
 
+    package init(stage: String, output: String) {
+        self.stage = stage
+        self.output = output
+    }
+
     package var description: String { "\(stage).\(output)" }
 }
 

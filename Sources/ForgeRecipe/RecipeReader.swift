@@ -48,10 +48,11 @@ struct RecipeReader {
                 remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
         let tests = BootTestReader(
-            faults: faults, expander: expander, artifacts: artifacts, faulty: artifacts.count < artifactEntries.count
+            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: directory, file: file,
+            faulty: artifacts.count < artifactEntries.count
         ).tests(fields.list("tests"))
         fields.finish()
-        graph.warnUnused(stages, artifacts)
+        graph.warnUnused(stages, artifacts, tests)
         expander.warnUnused(in: node)
         return Recipe(
             name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,

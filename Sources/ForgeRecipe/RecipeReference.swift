@@ -239,6 +239,17 @@ package enum RecipeReference {
               - {no-failed-units: true, except: [a.service]}
               - {reboot: true}                                   # with the same disks; `timeout` is that of the boot
               - {disk: 1, unchanged: true}                       # the bytes are those it had when the test began
+          - name: join
+            iso: node.iso
+            machines: 1                            # 1 to 9; --machines says otherwise
+            cluster:                               # for `forge test --join` only: see Booting
+              root: control-plane.tree             # <id>.<output>: the root file system that the script runs in
+              run: tests/control-plane             # a script of the recipe
+              environment: {CA_HASH: wrong}        # its variables
+              timeout: 300                         # seconds until the machines can join
+            checks:
+              - {on: cluster, command: kubectl get nodes, contains: " Ready ", timeout: 600}
+              - {unit: kubelet.service}                          # in each machine
         ```
 
         | the machine starts | |

@@ -198,8 +198,19 @@ package enum RecipeSchema {
                 ("memory", size("Of the machine.")), ("cpus", integer(minimum: 1)),
                 ("disks", array(any([size("Of an empty disk."), disk]), "They live as long as the test.")),
                 ("seed", object([("user-data", string()), ("meta-data", string()), ("network-config", string())])),
+                ("cluster", cluster),
+                ("machines", integer("Of a cluster.", minimum: 1, maximum: BootTest.mostMachines)),
                 ("timeout", integer("Seconds to boot.", minimum: 1)), ("checks", array(reference("check"))),
             ], required: ["name"])
+    }
+
+    private static var cluster: JSON {
+        object(
+            [
+                ("root", described(reference("reference"), "The root file system that the control plane runs in.")),
+                ("run", string("The script of the recipe that makes the control plane.")),
+                ("environment", environment), ("timeout", integer("Seconds until it is ready.", minimum: 1)),
+            ], required: ["root", "run"])
     }
 
     private static var check: JSON {
@@ -208,6 +219,7 @@ package enum RecipeSchema {
             ("unit", string("A systemd unit.")),
             ("state", words(BootTest.UnitState.allCases.map(\.rawValue), "Of the unit.")),
             ("command", string("A shell command.")),
+            ("on", words(["cluster"], "Where the command runs; else in each machine.")),
             ("exit", integer("Status of the command.", minimum: 0, maximum: 255)),
             ("output", string("The command's whole output, trimmed.")),
             ("contains", string("A part of the command's output.")),

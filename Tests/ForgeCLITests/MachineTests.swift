@@ -8,7 +8,8 @@ import Testing
 @Suite struct VirtualMachineTests {
     @Test func theCommandLineNamesEverythingThatIsAttached() {
         var machine = VirtualMachine(
-            medium: .cdrom("/out/a,b.iso"), firmware: .uefi, acceleration: .emulation(threads: false), sshPort: 2222)
+            medium: .cdrom("/out/a,b.iso"), firmware: .uefi, acceleration: .emulation(threads: false),
+            network: .user(sshPort: 2222))
         machine.firmwareFiles = ("/code", "/variables")
         machine.seed = .directory("/seed")
         machine.disks = [("/disk", "raw")]
@@ -24,7 +25,8 @@ import Testing
 
     /// The guest numbers its disks in the order of the devices: those of a test come before the seed.
     @Test func disksComeBeforeTheSeed() throws {
-        var machine = VirtualMachine(medium: .cdrom("/out/a.iso"), firmware: .bios, acceleration: .kvm, sshPort: 1)
+        var machine = VirtualMachine(
+            medium: .cdrom("/out/a.iso"), firmware: .bios, acceleration: .kvm, network: .user(sshPort: 1))
         machine.kernel = VirtualMachine.Kernel(image: "/k", initrd: "/i", commandLine: "forge.media=X a=b")
         machine.disks = [("/one", "raw"), ("/two", "qcow2")]
         machine.seed = .image("/seed.iso")
@@ -69,7 +71,8 @@ import Testing
     }
 
     @Test func aDiskIsNeverWrittenTo() {
-        let machine = VirtualMachine(medium: .disk("/d.qcow2"), firmware: .bios, acceleration: .kvm, sshPort: 1)
+        let machine = VirtualMachine(
+            medium: .disk("/d.qcow2"), firmware: .bios, acceleration: .kvm, network: .user(sshPort: 1))
         #expect(machine.arguments.contains("if=none,id=medium,file=/d.qcow2,format=qcow2,snapshot=on"))
     }
 

@@ -17,7 +17,7 @@ struct FaultyRecipe: Sendable, CustomTestStringConvertible {
         #expect(faults.joined(separator: "\n") == faulty.faults)
     }
 
-    @Test func tableIsReadWhole() { #expect(FaultyRecipe.all.count == 63) }
+    @Test func tableIsReadWhole() { #expect(FaultyRecipe.all.count == 75) }
 }
 
 extension FaultyRecipe {
@@ -322,12 +322,41 @@ extension FaultyRecipe {
         # disk of a test
         - memory: 3G
         + disks: [1G, 7, {format: ext4}, {size: 1G, label: X}, {size: 1G, format: ext3}, {size: 1G, format: ext4, label: 0123456789abcdefg}]
-        = 42:17: a disk of the test must be a size such as 8G, or a mapping with “size”, not “7”
+        = 42:17: a disk of the test must be a size such as 8G, or a mapping with “size”, not the number 7
         = 42:20: a disk of the test lacks “size”
         = 42:36: a blank disk has no label
         =   → say which file system: format: ext4
-        = 42:75: “format” of a disk of the test must be one of blank, ext4, not “ext3”; did you mean “ext4”?
-        = 42:82: a label of ext4 has at most 16 bytes, not 17
+        = 42:77: “format” of a disk of the test must be one of blank, ext4, not “ext3”; did you mean “ext4”?
+        = 42:84: a label of ext4 has at most 16 bytes, not 17
+        # machines without a cluster
+        - memory: 3G
+        + machines: 2
+        = 39:5: only a test with “cluster” has several machines
+        # a cluster of nothing
+        - memory: 3G
+        + cluster: {rot: base.tree}
+        = 42:14: a test with “cluster” has no “seed”
+        =   → the script of the cluster makes the seed of each machine
+        = 42:14: “cluster” of the test lacks “root”
+        = 42:14: “cluster” of the test lacks “run”
+        = 42:15: unknown key “rot” in “cluster” of the test; did you mean “root”?
+        =   → known keys: environment, root, run, timeout
+        # a cluster's script that is not there, its root a file
+        - seed: {user-data: "#cloud-config"}
+        + cluster: {root: image.image, run: files/mot, environment: {FORGE_X: y}}
+        = 43:21: “root” of the test's cluster must be a tree, but image.image is a file
+        =   → name the root file system of a stage, for example one made by rootfs
+        = 43:39: “run” of the test's cluster: the recipe's folder has no “files/mot”; did you mean “motd”?
+        = 43:64: forge sets the variable “FORGE_X” of the cluster of the test itself
+        # a cluster's script that can't be run
+        - seed: {user-data: "#cloud-config"}
+        + cluster: {root: base.tree, run: files/motd}
+        = 43:37: “run” of the test's cluster: “files/motd” is no executable file
+        =   → run `chmod +x` on it
+        # a check on a cluster that is not there
+        - {unit: ssh.service}
+        + {on: cluster, command: kubectl get nodes}
+        = 45:9: a check is on the cluster, but the test has none
         # check of a disk that is not there
         - {unit: ssh.service}
         + {disk: 0, unchanged: true}

@@ -24,7 +24,7 @@ struct RunCommand {
             firmware: VirtualMachine.Firmware(rawValue: session.arguments.value("firmware") ?? "bios") ?? .bios,
             acceleration: try host.acceleration(
                 kernel: Files.exists("\(out)/vmlinuz") ? "\(out)/vmlinuz" : nil, asked: Host.environment("FORGE_ACCEL")),
-            memory: try session.arguments.number("memory", least: 128) ?? 2048, sshPort: port)
+            memory: try session.arguments.number("memory", least: 128) ?? 2048, network: .user(sshPort: port))
         if machine.firmware == .uefi {
             let files = try HostMachine.firmware()
             let variables = "\(scratch.path)/firmware-variables"

@@ -1,4 +1,6 @@
 import ForgeBase
+import ForgeEngine
+import ForgePlanner
 import ForgeRecipe
 import ForgeStore
 import ForgeSystem
@@ -12,13 +14,18 @@ struct TestCommand {
         let recipe = try session.recipe()
         let runs = try chosen(recipe)
         let host = try HostMachine()
-        let outcome = try Build(session: session, known: recipe).run()
+        let stages = Set(runs.compactMap { $0.test.cluster?.root.stage }).sorted { $0.precedes($1) }
+        if !stages.isEmpty { try Bridge.check() }
+        // Until the last machine is off, nothing that a control plane runs in may be collected.
+        let use = try session.store().hold()
+        defer { withExtendedLifetime(use) {} }
+        let outcome = try Build(session: session, known: recipe, beside: stages).run()
         if let error = outcome.error {
             session.console.error(error)
             return error.code
         }
-        var reports: [TestRun.Report] = []
-        for run in runs { reports.append(try run.perform(host)) }
+        var reports: [TestReport] = []
+        for run in runs { reports.append(try run.perform(host, root: try root(of: run.test, outcome))) }
         let failed = reports.count { !$0.failures.isEmpty }
         if session.console.json {
             session.console.result(
@@ -31,6 +38,15 @@ struct TestCommand {
         return failed == 0 ? .done : .stageFailed
     }
 
+    /// The root file system of a test's control plane.
+    private func root(of test: BootTest, _ outcome: Build.Outcome) throws -> Digest? {
+        guard let root = test.cluster?.root else { return nil }
+        guard let action = outcome.planned.actions[root.stage] else {
+            throw ForgeError(.bug, "stage \(root.stage) of test \(test.name) is not in the plan")
+        }
+        return try outcome.engine.output(ForgeEngine.OutputReference(action: action, output: root.output)).digest
+    }
+
     private func chosen(_ recipe: Recipe) throws -> [TestRun] {
         let only = session.arguments.list("only")
         for name in only where !recipe.tests.contains(where: { $0.name == name }) {
@@ -40,13 +56,25 @@ struct TestCommand {
                 remedy: "tests: \(names.joined(separator: ", "))")
         }
         let firmware = session.arguments.value("firmware")
-        let runs = recipe.tests.filter { only.isEmpty || only.contains($0.name) }.flatMap { test in
+        let named = recipe.tests.filter { only.isEmpty || only.contains($0.name) }
+        let joins = session.arguments.has("join")
+        let tests = named.filter { ($0.cluster != nil) == joins }
+        let left = named.filter { $0.cluster != nil && !joins }.map(\.name)
+        if !left.isEmpty {
+            session.console.note(
+                "not run: \(left.joined(separator: ", ")) (a cluster: forge test \(recipe.name) --join)")
+        }
+        let runs = tests.flatMap { test in
             test.firmware.filter { firmware == nil || $0.rawValue == firmware }.map {
                 TestRun(session: session, recipe: recipe, test: test, firmware: $0)
             }
         }
         guard !runs.isEmpty else {
-            throw ForgeError(.badInput, "no test of \(recipe.name) fits", remedy: "write `tests:` in its recipe.yaml")
+            throw ForgeError(
+                .badInput, "no test of \(recipe.name) fits",
+                remedy: joins
+                    ? "write one with `cluster:` in its recipe.yaml"
+                    : left.isEmpty ? "write `tests:` in its recipe.yaml" : "add --join")
         }
         return runs
     }

@@ -10,7 +10,8 @@ final class Guest {
     private let command: Command
     private var child: Child
     private let directory: String
-    private let port: Int
+    private let network: VirtualMachine.Network
+    private let namespaces: Namespaces
     let console: String
     private let time: any TimeSource
     private let signals: Signals
@@ -21,12 +22,17 @@ final class Guest {
     /// - Parameters:
     ///   - machine: without console, credentials and firmware variables, which are made here.
     ///   - directory: an empty directory of this boot.
-    init(_ machine: VirtualMachine, qemu: String, directory: String, time: any TimeSource, signals: Signals) throws {
+    ///   - namespaces: where the machine runs and can be reached.
+    init(
+        _ machine: VirtualMachine, qemu: String, directory: String, time: any TimeSource, signals: Signals,
+        namespaces: Namespaces = .none
+    ) throws {
         var machine = machine
         self.directory = directory
         self.time = time
         self.signals = signals
-        port = machine.sshPort
+        self.namespaces = namespaces
+        network = machine.network
         console = "\(directory)/console.log"
         machine.console = console
         machine.credentials = [try Guest.credential(in: directory)]
@@ -36,7 +42,7 @@ final class Guest {
             try Files.write(variables, try Files.read(files.variables))
             machine.firmwareFiles = (files.code, variables)
         }
-        command = Command(qemu, machine.arguments)
+        command = Command(qemu, machine.arguments, namespaces: namespaces)
         start = Double(time.monotonic()) / 1e9
         child = try command.start()
     }
@@ -118,7 +124,9 @@ final class Guest {
             throw ForgeError(.unsupportedHost, "there is no ssh", remedy: "apt install openssh-client")
         }
         let result = try Command(
-            ssh, Guest.options(directory: directory, port: port) + ["root@127.0.0.1", command], errors: .null
+            ssh,
+            Guest.options(directory: directory, port: network.ssh.port) + ["root@\(network.ssh.address)", command],
+            errors: .null, namespaces: namespaces
         )
         .run(timeoutSeconds: limit)
         guard case .exited(let status) = result.report.status else { return (255, "") }

@@ -7,6 +7,8 @@ struct MachineCheck {
     let guest: Guest
     /// The disks of the test.
     var disks: [TestDisk] = []
+    /// Where a command is run; nil: in the guest.
+    var cluster: Cluster?
 
     static func name(_ check: BootTest.Check) -> String {
         switch check {
@@ -54,7 +56,9 @@ struct MachineCheck {
                 .filter { !except.contains($0) }
             return failed.isEmpty ? nil : "failed: \(failed.joined(separator: ", "))"
         case .command(let command, let exit, let expectation):
-            return MachineCheck.fault(of: try guest.run(command, seconds: seconds), exit, expectation)
+            let result =
+                try cluster?.run(command, seconds: seconds) ?? guest.run(command, seconds: seconds)
+            return MachineCheck.fault(of: result, exit, expectation)
         case .reboot: return nil
         case .unchanged(let disk):
             // What the guest has written may still be in its memory.

@@ -30,6 +30,22 @@ struct VirtualMachine: Sendable {
         var commandLine: String
     }
 
+    /// How the machine is reached.
+    enum Network: Sendable {
+        /// QEMU's own network: a port of the host's loopback leads to the guest's port 22.
+        case user(sshPort: Int)
+        /// A tap: the machine has an address of its own.
+        case tap(String, hardwareAddress: String, address: String)
+
+        /// Where its SSH is.
+        var ssh: (address: String, port: Int) {
+            switch self {
+            case .user(let port): ("127.0.0.1", port)
+            case .tap(_, _, let address): (address, 22)
+            }
+        }
+    }
+
     /// A cloud-init seed.
     enum Seed: Sendable {
         /// A file system image labelled `cidata`.
@@ -49,8 +65,7 @@ struct VirtualMachine: Sendable {
     /// that it starts from.
     var disks: [(path: String, format: String)] = []
     var seed: Seed?
-    /// Port of the host's loopback that leads to the guest's port 22.
-    var sshPort: Int
+    var network: Network
     /// systemd credentials, by name.
     var credentials: [(name: String, file: String)] = []
     /// Files of the UEFI firmware; only for `.uefi`.
@@ -61,7 +76,7 @@ struct VirtualMachine: Sendable {
     /// The arguments of `qemu-system-x86_64`.
     var arguments: [String] {
         ["-machine", "q35", "-m", String(memory), "-smp", String(processors), "-display", "none", "-no-reboot"]
-            + processor + firmwareDrives + drives + network + ["-device", "virtio-rng-pci"]
+            + processor + firmwareDrives + drives + networkCard + ["-device", "virtio-rng-pci"]
             + credentials.flatMap {
                 ["-fw_cfg", "name=opt/io.systemd.credentials/\($0.name),file=\(escaped($0.file))"]
             } + serial
@@ -109,8 +124,9 @@ struct VirtualMachine: Sendable {
         return list
     }
 
-    private var network: [String] {
-        var options = "user,id=net0,hostfwd=tcp:127.0.0.1:\(sshPort)-:22"
+    private var networkCard: [String] {
+        guard case .user(let port) = network else { return tapCard }
+        var options = "user,id=net0,hostfwd=tcp:127.0.0.1:\(port)-:22"
         guard case .netboot(let folder, let server) = medium else {
             return ["-netdev", options, "-device", "virtio-net-pci,netdev=net0"]
         }
@@ -119,6 +135,14 @@ struct VirtualMachine: Sendable {
         let command = "\(server) httpd -i -c /dev/null -h \(folder.shellQuoted)"
         options += ",bootfile=http://10.0.2.100/netboot.ipxe,guestfwd=tcp:10.0.2.100:80-cmd:\(escaped(command))"
         return ["-netdev", options, "-device", "virtio-net-pci,netdev=net0,bootindex=0"]
+    }
+
+    private var tapCard: [String] {
+        guard case .tap(let name, let hardwareAddress, _) = network else { return [] }
+        return [
+            "-netdev", "tap,id=net0,ifname=\(name),script=no,downscript=no", "-device",
+            "virtio-net-pci,netdev=net0,mac=\(hardwareAddress)",
+        ]
     }
 
     private var serial: [String] {
