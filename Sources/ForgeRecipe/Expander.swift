@@ -100,7 +100,7 @@ struct Expander {
                 continue
             }
             let nodes = if case .sequence(let items) = entry.value.content { items } else { [entry.value] }
-            let checker = OptionChecker(faults: faults, directory: nil)
+            let checker = OptionChecker(faults: faults)
             let accepted = nodes.compactMap {
                 checker.value($0, as: parameter.type, named: "parameter “\(parameter.name)”", pointer: "")
             }
@@ -247,7 +247,7 @@ struct ParameterReader {
                 default: .string(text)
                 }
             let node = YAMLNode(content, at: parameter.location)
-            let checker = OptionChecker(faults: faults, directory: nil)
+            let checker = OptionChecker(faults: faults)
             values[name] = checker.value(
                 node, as: parameter.type, named: "--set \(name)=\(text): parameter “\(name)”", pointer: "")
         }
