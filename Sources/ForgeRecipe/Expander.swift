@@ -180,6 +180,7 @@ struct Expander {
 extension Expander {
     /// Warns of parameters that nothing in a recipe asks for, whichever way its conditions go.
     func warnUnused(in recipe: YAMLNode) {
+        guard !parameters.isEmpty else { return }
         var used: Set<String> = []
         Expander.names(in: recipe, to: &used)
         for parameter in parameters where !used.contains(parameter.name) {
