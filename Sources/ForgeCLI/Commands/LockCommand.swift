@@ -46,7 +46,7 @@ struct LockCommand {
             session.console.note(
                 lines.isEmpty
                     ? "the lock is up to date"
-                    : "\(Format.count(lines.count, "package")) could move: forge lock --update")
+                    : "\(lines.count) could move: forge lock --update")
         }
         return lines.isEmpty ? .done : .badInput
     }
@@ -55,11 +55,11 @@ struct LockCommand {
         let console = session.console
         var changes: [String] = []
         for entry in new.entries {
-            guard let lock = entry.debian else { continue }
-            let before = old.entry(entry.id, parameters: entry.parameters)?.debian
-            let list = before.map { $0.changes(to: lock) } ?? []
-            changes += list.map { "\(entry.id): \($0)" }
-            if before == nil { changes.append("\(entry.id): \(Format.count(lock.packages.count, "package")) locked") }
+            if let before = old.entry(entry.id, parameters: entry.parameters) {
+                changes += entry.changes(since: before).map { "\(entry.id): \($0)" }
+            } else {
+                changes.append("\(entry.id): \(Format.count(entry.count.number, entry.count.noun)) locked")
+            }
         }
         if console.json {
             console.result(
