@@ -93,6 +93,7 @@ struct LockService {
                     + (lock.entries.isEmpty ? "does not exist)" : "has no entry for these parameters)"))
             complete = try make(missing, previous: lock, update: .nothing)
             try complete.save(path)
+            session.hasWrittenLock = true
         }
         let index = try LockIndex(complete, in: store)
         return { id, stage in index.part(id, try request(stage)) }

@@ -9,7 +9,7 @@ struct RecipeReader {
 
     let faults: Faults
     let catalog: StageCatalog
-    let directory: String
+    let resolver: RecipePaths
     let file: String
 
     /// A stage of the recipe before its inputs are looked up.
@@ -37,7 +37,7 @@ struct RecipeReader {
             }
         }
         let graph = StageGraph(
-            faults: faults, directory: directory, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
+            faults: faults, resolver: resolver, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
         let stages = graph.bound()
         let artifactEntries =
             fields.required("artifacts") == nil ? [] : expander.expandKeys(fields.mapping("artifacts"))
@@ -48,13 +48,15 @@ struct RecipeReader {
                 remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
         let tests = BootTestReader(
-            faults: faults, expander: expander, artifacts: artifacts, faulty: artifacts.count < artifactEntries.count
+            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: directory, file: file,
+            faulty: artifacts.count < artifactEntries.count
         ).tests(fields.list("tests"))
         fields.finish()
-        graph.warnUnused(stages, artifacts)
+        graph.warnUnused(stages, artifacts, tests)
         expander.warnUnused(in: node)
         return Recipe(
-            name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,
+            name: name, summary: header.summary, architecture: header.architecture, file: file,
+            directory: resolver.directory,
             parameters: parameters,
             values: parameters.compactMap { parameter in values[parameter.name].map { (parameter.name, $0) } },
             stages: stages, artifacts: artifacts, tests: tests, warnings: [])
@@ -107,7 +109,7 @@ struct RecipeReader {
         let inputs: [YAMLEntry] = inputEntries.compactMap { input in
             expander.expand(input.value).map { YAMLEntry(key: input.key, keyLocation: input.keyLocation, value: $0) }
         }
-        let checker = OptionChecker(faults: faults, directory: directory)
+        let checker = OptionChecker(faults: faults, resolver: resolver)
         let options = options(optionsNode, what, definition, expander, checker, at: entry.keyLocation)
         let instance = StageInstance(
             id: entry.key, definition: definition, options: options, paths: checker.paths, inputs: [],
@@ -177,11 +179,7 @@ struct RecipeReader {
     /// Paths of artifacts go into URLs and checksum files and must not leave the output directory.
     private func checkPath(_ entry: YAMLEntry, others: inout ArtifactPaths) {
         let path = entry.key
-        let plain = path.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-                || "._+-=@~/".utf8.contains(byte)
-        }
-        if !TextFormat.relativePath.accepts(path) || !plain || path.hasPrefix("-") {
+        if !TextFormat.relativePath.accepts(path) || !Artifact.isPlain(path) || path.hasPrefix("-") {
             faults.add(
                 "“\(path)” can't be the path of an artifact", at: entry.keyLocation,
                 remedy: "use a relative path of letters, digits and . _ + - = @ ~ without “.” and “..” as parts")

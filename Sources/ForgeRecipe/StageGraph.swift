@@ -11,10 +11,9 @@ struct StageGraph {
     /// Every id of the recipe, also those of stages whose faults are reported.
     private let all: Set<String>
 
-    /// - Parameter directory: the recipe's, absolute.
-    init(faults: Faults, directory: String, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
+    init(faults: Faults, resolver: RecipePaths, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
         self.faults = faults
-        reader = InputReader(faults: faults, directory: directory)
+        reader = InputReader(faults: faults, resolver: resolver)
         self.drafts = drafts
         self.leftOut = Set(leftOut)
         self.all = Set(all)
@@ -198,14 +197,14 @@ struct StageGraph {
             remedy: "remove one of these inputs")
     }
 
-    /// Warns of stages whose outputs reach no artifact.
-    func warnUnused(_ stages: [StageInstance], _ artifacts: [Artifact]) {
-        var used = Set(artifacts.map(\.source.stage))
+    /// Warns of stages whose outputs reach no artifact and no test.
+    func warnUnused(_ stages: [StageInstance], _ artifacts: [Artifact], _ tests: [BootTest]) {
+        var used = Set(artifacts.map(\.source.stage) + tests.compactMap { $0.cluster?.root.stage })
         // In this order each stage comes after those it needs, so going backwards reaches all of them.
         for stage in stages.reversed() where used.contains(stage.id) {
             for input in stage.inputs { used.formUnion(input.outputs.map(\.stage)) }
         }
-        for stage in stages.sorted(by: { $0.location < $1.location }) where !used.contains(stage.id) {
+        for stage in stages.filter({ !used.contains($0.id) }).sorted(by: { $0.location < $1.location }) {
             faults.warn("stage “\(stage.id)” reaches no artifact, so it is not built", at: stage.location)
         }
     }
