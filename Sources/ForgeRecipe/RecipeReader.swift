@@ -9,7 +9,7 @@ struct RecipeReader {
 
     let faults: Faults
     let catalog: StageCatalog
-    let directory: String
+    let resolver: RecipePaths
     let file: String
 
     /// A stage of the recipe before its inputs are looked up.
@@ -37,7 +37,7 @@ struct RecipeReader {
             }
         }
         let graph = StageGraph(
-            faults: faults, directory: directory, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
+            faults: faults, resolver: resolver, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
         let stages = graph.bound()
         let artifactEntries =
             fields.required("artifacts") == nil ? [] : expander.expandKeys(fields.mapping("artifacts"))
@@ -48,14 +48,16 @@ struct RecipeReader {
                 remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
         let tests = BootTestReader(
-            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: directory, file: file,
+            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: resolver.directory,
+            file: file,
             faulty: artifacts.count < artifactEntries.count
         ).tests(fields.list("tests"))
         fields.finish()
         graph.warnUnused(stages, artifacts, tests)
         expander.warnUnused(in: node)
         return Recipe(
-            name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,
+            name: name, summary: header.summary, architecture: header.architecture, file: file,
+            directory: resolver.directory,
             parameters: parameters,
             values: parameters.compactMap { parameter in values[parameter.name].map { (parameter.name, $0) } },
             stages: stages, artifacts: artifacts, tests: tests, warnings: [])
@@ -108,7 +110,7 @@ struct RecipeReader {
         let inputs: [YAMLEntry] = inputEntries.compactMap { input in
             expander.expand(input.value).map { YAMLEntry(key: input.key, keyLocation: input.keyLocation, value: $0) }
         }
-        let checker = OptionChecker(faults: faults, directory: directory)
+        let checker = OptionChecker(faults: faults, resolver: resolver)
         let options = options(optionsNode, what, definition, expander, checker, at: entry.keyLocation)
         let instance = StageInstance(
             id: entry.key, definition: definition, options: options, paths: checker.paths, inputs: [],
