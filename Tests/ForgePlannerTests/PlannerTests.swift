@@ -103,6 +103,17 @@ final class NoMemo: FileMemo {
         #expect(planned.plan.actions.allSatisfy { $0.epoch == 5 })
     }
 
+    /// Files and images that are pinned by their digests have no date: those of packages count.
+    @Test func whatHasNoDateHasNoSayInTheEpoch() throws {
+        let (recipe, catalog) = try debianNode()
+        for (own, expected) in [(Int64(500), Int64(500)), (0, 77)] {
+            var planner = Planner(catalog: catalog, store: store, memo: NoMemo(), epoch: nil) { id, _ in
+                LockedPart(digest: Digest.of(id), date: id.hasPrefix("build-root:") ? 77 : own)
+            }
+            #expect(try planner.plan(recipe).epoch == expected)
+        }
+    }
+
     @Test func aStageThatIsNotLockedIsAnErrorThatSaysWhatToRun() throws {
         let (recipe, catalog) = try debianNode()
         var planner = Planner(catalog: catalog, store: store, memo: NoMemo(), epoch: nil) { _, _ in nil }
