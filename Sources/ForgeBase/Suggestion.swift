@@ -16,6 +16,16 @@ package enum Suggestion {
         nearest(to: word, in: known).map { "; did you mean “\($0)”?" } ?? ""
     }
 
+    /// The same out of tens of thousands of words: only those of like length and beginning are looked at.
+    package static func hint(for word: String, inMany known: some Sequence<String>) -> String {
+        let (length, first) = (word.utf8.count, word.utf8.first)
+        let near = known.filter { other in
+            abs(other.utf8.count - length) <= max(1, length / 3)
+                && (other.utf8.first == first || other.utf8.dropFirst().first == first)
+        }
+        return hint(for: word, in: near)
+    }
+
     /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
     static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
         var rows = [Array(0...b.count)]

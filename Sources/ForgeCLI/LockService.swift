@@ -149,8 +149,7 @@ struct LockService {
             try session.store().pin(file, [], actions: fetched)
         }
         guard let lock = try LockFile.load(LockService.path(of: recipe)) else { return }
-        let packages = lock.entries.flatMap { $0.debian?.packages ?? [] }
-        try session.store().pin(LockService.path(of: recipe), packages.map { ($0.digest, .file) })
+        try session.store().pin(LockService.path(of: recipe), lock.entries.flatMap(\.files).map { ($0, .file) })
     }
 
     /// Asks the helper to resolve entries, and puts them into the lock.

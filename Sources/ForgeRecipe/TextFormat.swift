@@ -5,6 +5,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
     case hostname
     case userName = "user-name"
     case packageName = "package-name"
+    case sourceName = "source-name"
     case line
     case absolutePath = "absolute-path"
     case relativePath = "relative-path"
@@ -20,6 +21,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
         case .hostname: "a host name: letters, digits and “-”, parts of up to 63 separated by “.”"
         case .userName: "a user name: a small letter or “_”, then small letters, digits, “_” and “-”, up to 32"
         case .packageName: "a package name: letters, digits, “+”, “.”, “_”, “@” and “-”, with an optional “:arch”"
+        case .sourceName: "the name of a Debian source package, with an optional “=version”"
         case .line: "one line without control characters"
         case .absolutePath: "an absolute path without “.” and “..”"
         case .relativePath: "a relative path without “.” and “..”"
@@ -38,6 +40,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
             "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
         case .userName: "^[a-z_][a-z0-9_-]{0,31}$"
         case .packageName: "^[A-Za-z0-9@_][A-Za-z0-9+._@-]*(:[a-z0-9-]+)?$"
+        case .sourceName: "^[A-Za-z0-9][A-Za-z0-9+.-]*(=[A-Za-z0-9*][A-Za-z0-9+.:~*_-]*)?$"
         case .line: "^[^\\u0000-\\u001f\\u007f]*$"
         case .absolutePath: "^/"
         case .relativePath: "^[^/]"
@@ -65,6 +68,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
             return (TextFormat.isSmall(first) || first == UInt8(ascii: "_"))
                 && bytes.allSatisfy { TextFormat.isSmall($0) || TextFormat.isDigit($0) || "_-".utf8.contains($0) }
         case .packageName: return TextFormat.isPackageName(bytes)
+        case .sourceName: return TextFormat.isSourceName(bytes)
         case .line: return bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
         case .absolutePath:
             return bytes == [UInt8(ascii: "/")]
@@ -97,6 +101,16 @@ package enum TextFormat: String, Sendable, CaseIterable {
         else { return false }
         guard parts.count == 2 else { return true }
         return !parts[1].isEmpty && parts[1].allSatisfy { isSmall($0) || isDigit($0) || $0 == UInt8(ascii: "-") }
+    }
+
+    private static func isSourceName(_ bytes: [UInt8]) -> Bool {
+        let parts = bytes.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts[0].first, isAlphanumeric(first),
+            parts[0].allSatisfy({ isAlphanumeric($0) || "+.-".utf8.contains($0) })
+        else { return false }
+        guard parts.count == 2 else { return true }
+        guard let start = parts[1].first, isAlphanumeric(start) || start == UInt8(ascii: "*") else { return false }
+        return parts[1].allSatisfy { isAlphanumeric($0) || "+.:~*_-".utf8.contains($0) }
     }
 
     private static func isRelativePath(_ bytes: ArraySlice<UInt8>) -> Bool {

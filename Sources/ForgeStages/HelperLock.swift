@@ -74,7 +74,8 @@ struct HelperLock {
     /// Which packages may move. Names that only another stage's set has are none of this one's.
     private static func update(_ json: JSON?, _ item: Item) throws -> DebianLocker.Update {
         if let names = json?.array {
-            let known = Set(item.previous?.debian?.packages.map(\.name) ?? [])
+            let lock = item.previous?.debian
+            let known = Set(lock.map { $0.packages.map(\.name) + $0.sources.map(\.name) } ?? [])
             let own = names.compactMap(\.string).filter { known.contains($0) }
             return own.isEmpty ? .none : .packages(own)
         }
@@ -134,7 +135,7 @@ struct HelperLock {
     }
 }
 
-/// The options of the stage `debian-packages`, as the locker and the fetcher want them.
+/// The options of the stages `debian-packages` and `debian-source`, as the locker and the fetcher want them.
 enum DebianOptions {
     /// - Parameter paths: where the keyrings are that the options name, by relative path.
     static func request(_ options: JSON, paths: [String: String]) throws -> DebianRequest {
@@ -152,6 +153,14 @@ enum DebianOptions {
             if let keyring = repository["keyring"]?.string {
                 archives[archive, default: .init()].keyring = paths[keyring] ?? keyring
             }
+        }
+        let sources = texts(options["sources"])
+        if options["sources"] != nil {
+            guard !sources.isEmpty else {
+                throw ForgeError(.badInput, "“sources” names no source package", remedy: "name one, or drop the stage")
+            }
+            return DebianRequest(
+                suites: suites, archives: archives, selection: Selection(base: .none, packages: []), sources: sources)
         }
         let base = options["base"]?.string ?? ""
         guard let base = BaseSet(rawValue: base) else { throw ForgeError(.bug, "base “\(base)” passed the schema") }

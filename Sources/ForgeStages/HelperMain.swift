@@ -78,7 +78,8 @@ package enum HelperMain {
 enum Builtins {
     static func run(_ name: String, _ request: HelperRequest, _ context: StageContext) throws -> StageResult {
         switch name {
-        case "debian-packages": return try packages(request, context)
+        case "debian-packages": return try debian(request, context, output: "packages")
+        case "debian-source": return try debian(request, context, output: "sources")
         case "rootfs": return try runRootfs(context)
         case "fetch-url": return try SourceStages(request: request, context: context).url()
         case "fetch-git": return try SourceStages(request: request, context: context).git()
@@ -94,7 +95,9 @@ enum Builtins {
         }
     }
 
-    private static func packages(_ request: HelperRequest, _ context: StageContext) throws -> StageResult {
+    private static func debian(
+        _ request: HelperRequest, _ context: StageContext, output: String
+    ) throws -> StageResult {
         guard let digest = request.locked else { throw ForgeError(.bug, "\(request.action) has no lock") }
         let entry = try LockEntry(json: try JSON(parsing: try context.store.read(digest), file: "lock"))
         let given = Mirrors(
@@ -102,6 +105,6 @@ enum Builtins {
             snapshots: Dictionary(request.snapshots) { $1 })
         // What is given here and now goes over what the recipe says; this host's apt sources stand behind both.
         let mirrors = DebianOptions.mirrors(request.options).overridden(by: given)
-        return try DebianPackages(context, locked: entry, mirrors: mirrors, offline: request.offline).run()
+        return try DebianFiles(context, output: output, locked: entry, mirrors: mirrors, offline: request.offline).run()
     }
 }

@@ -62,6 +62,8 @@ final class TinyArchive {
     let scratch = Scratch()
     /// `Packages` of each suite: stanzas.
     var suites: [String: [String]] = [:]
+    /// `Sources` of each suite: stanzas.
+    var sources: [String: [String]] = [:]
     /// Fields of each suite's Release in the place of the usual ones; empty values remove them.
     var release: [String: String] = [:]
     var signer = "good"
@@ -82,6 +84,14 @@ final class TinyArchive {
             + "Description: \(name)\n"
     }
 
+    /// A source package's stanza; its files' digests depend on their names.
+    static func source(_ name: String, _ version: String = "1.0") -> String {
+        let files = ["\(name)_\(version).tar.xz", "\(name)_\(version).dsc"]
+        let sums = files.map { " \(Digest.of($0).hex) \($0.utf8.count) \($0)\n" }.joined()
+        return "Package: \(name)\nBinary: \(name)\nVersion: \(version)\nArchitecture: any\n"
+            + "Directory: pool/main/\(name)\nFiles:\n 0123 1 old.dsc\nChecksums-Sha256:\n\(sums)"
+    }
+
     /// Writes every suite and signs it.
     func publish(byHash: Bool = true) throws {
         for (suite, stanzas) in suites {
@@ -96,8 +106,13 @@ final class TinyArchive {
             ]
             fields.merge(release) { _, new in new }
             let text = fields.filter { !$0.value.isEmpty }.keys.sorted().map { "\($0): \(fields[$0] ?? "")\n" }.joined()
-            let sums =
+            var sums =
                 release["SHA256"] == "" ? "" : "SHA256:\n \(digest.hex) \(digest.size) main/binary-amd64/Packages\n"
+            if let stanzas = sources[suite] {
+                let text = stanzas.joined(separator: "\n")
+                try scratch.write("\(folder)/main/source/Sources", text)
+                sums += " \(Digest.of(text).hex) \(text.utf8.count) main/source/Sources\n"
+            }
             try scratch.write("\(folder)/Release", text + sums)
             try sign("\(scratch.path)/\(folder)")
         }
@@ -160,6 +175,12 @@ final class TinyArchive {
             selection: Selection(base: base, packages: packages, pins: pins))
     }
 
+    func request(sources: [String], suites: [DebianRequest.Suite]? = nil) -> DebianRequest {
+        var request = request([], suites: suites)
+        request.sources = sources
+        return request
+    }
+
     func lock(
         _ request: DebianRequest, previous: LockEntry? = nil, update: DebianLocker.Update = .none
     ) throws -> DebianLocker.Outcome {
@@ -184,4 +205,6 @@ final class CountingSource: DocumentSource {
 extension LockEntry {
     /// `name version` of each package.
     var list: [String] { debian?.packages.map { "\($0.name) \($0.version)" } ?? [] }
+    /// `name version` of each source.
+    var sourceList: [String] { debian?.sources.map { "\($0.name) \($0.version)" } ?? [] }
 }

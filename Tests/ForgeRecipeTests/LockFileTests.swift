@@ -39,6 +39,45 @@ import Testing
         #expect(try LockEntry(json: other.entries[0].json) == other.entries[0])
     }
 
+    static let sources: LockFile = {
+        var entry = LockFileTests.entry([])
+        if case .debian(var lock) = entry.body {
+            lock.sources = ["hello", "linux"].map { name in
+                LockedSource(
+                    name: name, version: "2.10-3", archive: "debian", suite: "bookworm",
+                    files: [.init(path: "pool/main/\(name)_2.10-3.dsc", digest: Digest.of(name))])
+            }
+            entry.body = .debian(lock)
+        }
+        return LockFile(entries: [entry])
+    }()
+
+    @Test func sourcesAreWrittenAndReadAgain() throws {
+        let text = Self.sources.text
+        #expect(try LockFile(parsing: Array(text.utf8), file: "forge.lock") == Self.sources)
+        #expect(text.split(separator: "\n").filter { $0.contains(".dsc\"") }.count == 2, "one source a line")
+        #expect(Self.sources.entries[0].files == [Digest.of("hello"), Digest.of("linux")])
+    }
+
+    @Test(arguments: [
+        ("\"name\": \"hello\"", "\"name\": \"linux\"", "source “linux” is locked twice"),
+        ("\"name\": \"hello\"", "\"name\": \"a/b\"", "“a/b” can't be a name"),
+        ("pool/main/hello", "pool/../hello", "“pool/../hello_2.10-3.dsc” is no path below an archive"),
+        (
+            "2.10-3\", \"archive\": \"debian\"", "2.10-3\", \"archive\": \"other\"",
+            "source “hello” is of an archive that is not locked"
+        ),
+    ])
+    func aForgedSourceIsRefused(_ old: String, _ new: String, _ message: String) throws {
+        let text = Self.sources.text
+        let range = try #require(text.firstRange(of: old), "\(text)")
+        let forged = text.replacingCharacters(in: range, with: new)
+        let error = #expect(throws: ForgeError.self) {
+            try LockFile(parsing: Array(forged.utf8), file: "forge.lock")
+        }
+        #expect(error?.message == "not a valid lock: \(message)")
+    }
+
     @Test func entriesAreFoundByIdAndParametersAndReplaced() {
         var file = Self.file
         file.set(Self.entry([], suite: "trixie"))

@@ -141,6 +141,10 @@ import Testing
             .packageName, ["libc6", "g++", "linux-image-amd64", "libc6:i386", "java_runtime"],
             ["", "-a", "a:", "a b", "a/b"]
         ),
+        (
+            .sourceName, ["linux", "g++", "linux=6.1.*", "kubernetes=1:1.20.5+really1.20.2-1.1~x"],
+            ["", "-a", "a b", "a/b", "a=", "a=-1", "a=1=2", "../a"]
+        ),
         (.line, ["", "a b"], ["a\nb", "\u{7f}"]),
         (.absolutePath, ["/", "/etc/motd"], ["", "etc", "/etc/", "//etc", "/etc/../x", "/./x"]),
         (.relativePath, ["a", "a/b"], ["", "/a", "a/", "a//b", "../a", "a/.."]),

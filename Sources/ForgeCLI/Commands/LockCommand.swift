@@ -51,6 +51,11 @@ struct LockCommand {
         return lines.isEmpty ? .done : .badInput
     }
 
+    private static func count(_ lock: DebianLock) -> String {
+        lock.sources.isEmpty
+            ? Format.count(lock.packages.count, "package") : Format.count(lock.sources.count, "source package")
+    }
+
     private func report(_ old: LockFile, _ new: LockFile, _ path: String, changed: Bool) {
         let console = session.console
         var changes: [String] = []
@@ -59,7 +64,7 @@ struct LockCommand {
             let before = old.entry(entry.id, parameters: entry.parameters)?.debian
             let list = before.map { $0.changes(to: lock) } ?? []
             changes += list.map { "\(entry.id): \($0)" }
-            if before == nil { changes.append("\(entry.id): \(Format.count(lock.packages.count, "package")) locked") }
+            if before == nil { changes.append("\(entry.id): \(LockCommand.count(lock)) locked") }
         }
         if console.json {
             console.result(

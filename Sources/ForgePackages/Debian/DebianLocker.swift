@@ -3,7 +3,7 @@ import ForgeBase
 package import ForgeRecipe
 import ForgeStore
 
-/// Makes, keeps and moves locks of Debian packages.
+/// Makes, keeps and moves locks of Debian packages and sources.
 package struct DebianLocker {
     /// Which packages may move to newer versions.
     package enum Update: Sendable, Equatable {
@@ -49,6 +49,10 @@ package struct DebianLocker {
         try request.check()
         let before = previous?.debian
         try check(update, request: request, previous: before)
+        if !request.sources.isEmpty {
+            return try lockSources(
+                id: id, parameters: parameters, request: request, previous: previous, update: update)
+        }
         let states = try request.suites.map { try read($0, request: request, previous: before) }
         var index = PackageIndex(architecture: request.architecture)
         for state in states { try add(state, to: &index) }
@@ -79,14 +83,14 @@ package struct DebianLocker {
         try lock(id: entry.id, parameters: entry.parameters, request: request, previous: entry, update: .all).changes
     }
 
-    private func outcome(_ entry: LockEntry, _ lock: DebianLock, previous: LockEntry?, notes: [String]) -> Outcome {
+    func outcome(_ entry: LockEntry, _ lock: DebianLock, previous: LockEntry?, notes: [String]) -> Outcome {
         guard let previous, let before = previous.debian else {
             return Outcome(entry: entry, changes: DebianLock.empty.changes(to: lock), notes: notes)
         }
         let sameSuites =
             before.archives.map { [$0.archive, $0.suite] + $0.components }
             == lock.archives.map { [$0.archive, $0.suite] + $0.components }
-        guard before.packages == lock.packages, sameSuites else {
+        guard before.packages == lock.packages, before.sources == lock.sources, sameSuites else {
             return Outcome(entry: entry, changes: before.changes(to: lock), notes: notes)
         }
         var kept = entry
@@ -97,8 +101,7 @@ package struct DebianLocker {
 
     // MARK: Archives
 
-    private func read(_ suite: DebianRequest.Suite, request: DebianRequest, previous: DebianLock?) throws -> SuiteState
-    {
+    func read(_ suite: DebianRequest.Suite, request: DebianRequest, previous: DebianLock?) throws -> SuiteState {
         let settings = request.archives[suite.archive]
         let keyring = try Keyring(file: settings?.keyring.map(path) ?? Keyring.debian)
         let places = mirrors
@@ -115,7 +118,7 @@ package struct DebianLocker {
         }
         let known = previous?.archives.first { $0.archive == suite.archive && $0.suite == suite.suite }
         return try reader.read(
-            suite, architecture: request.architecture, urls: urls, keyring: keyring,
+            suite, architecture: request.indexArchitecture, urls: urls, keyring: keyring,
             notBefore: request.snapshot == nil ? known?.date : nil)
     }
 
@@ -126,7 +129,7 @@ package struct DebianLocker {
         if let services = places.snapshots[suite.archive], !services.isEmpty { return services }
         if let urls = places.archives[suite.archive], !urls.isEmpty {
             let state = try reader.read(
-                suite, architecture: request.architecture, urls: urls, keyring: keyring, notBefore: nil,
+                suite, architecture: request.indexArchitecture, urls: urls, keyring: keyring, notBefore: nil,
                 keepsIndexes: false)
             if let service = state.release.snapshots, service.contains("@SNAPSHOTID@") { return [service] }
         }
@@ -150,7 +153,8 @@ package struct DebianLocker {
 
     private func check(_ update: Update, request: DebianRequest, previous: DebianLock?) throws(ForgeError) {
         guard case .packages(let names) = update else { return }
-        let known = Set((previous?.packages.map(\.name) ?? []) + request.selection.packages)
+        let known = Set(
+            (previous.map { $0.packages.map(\.name) + $0.sources.map(\.name) } ?? []) + request.selection.packages)
         for name in names where !known.contains(name) {
             throw ForgeError(
                 .badInput, "package “\(name)” is not in the lock\(Suggestion.hint(for: name, in: known))",
@@ -278,7 +282,7 @@ package struct DebianLocker {
         return (source, String(field[field.index(after: open)..<close]))
     }
 
-    private static func checked(_ path: String, name: String) throws(ForgeError) -> String {
+    static func checked(_ path: String, name: String) throws(ForgeError) -> String {
         let relative = path.hasPrefix("./") ? String(path.dropFirst(2)) : path
         let parts = relative.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {

@@ -34,19 +34,25 @@ package struct DebianRequest: Sendable, Equatable {
     /// By archive id.
     package var archives: [String: ArchiveSettings]
     package var selection: Selection
+    /// Source packages, as `name` or `name=version`; if there are some, no binary package is asked for.
+    package var sources: [String]
     /// The state of the archives to lock, `20250520T000000Z`; nil for the newest.
     package var snapshot: String?
 
     package init(
         architecture: String = "amd64", suites: [Suite], archives: [String: ArchiveSettings] = [:],
-        selection: Selection, snapshot: String? = nil
+        selection: Selection, sources: [String] = [], snapshot: String? = nil
     ) {
         self.architecture = architecture
         self.suites = suites
         self.archives = archives
         self.selection = selection
+        self.sources = sources
         self.snapshot = snapshot
     }
+
+    /// The architecture whose indexes say what there is; nil for sources, which are of none.
+    var indexArchitecture: String? { sources.isEmpty ? architecture : nil }
 
     /// Refuses what can't be a suite, a component or an architecture: they become parts of URLs.
     /// - Throws: `.badInput`.
@@ -84,19 +90,21 @@ package struct DebianRequest: Sendable, Equatable {
             if let pin = suite.pin { fields.append(("pin", .int(Int64(pin)))) }
             return .object(fields)
         }
+        var fields: [(String, JSON)] = [("suites", .array(suites))]
+        if let snapshot { fields.append(("snapshot", .string(snapshot))) }
+        guard sources.isEmpty else { return JSON.object(fields + [("sources", texts(sources))]).canonical }
         let pins = selection.pins.map { pin -> JSON in
             var fields: [(String, JSON)] = [("packages", texts(pin.packages)), ("priority", .int(Int64(pin.priority)))]
             if let suite = pin.suite { fields.append(("suite", .string(suite))) }
             if let version = pin.version { fields.append(("version", .string(version))) }
             return .object(fields)
         }
-        var fields: [(String, JSON)] = [
-            ("architecture", .string(architecture)), ("suites", .array(suites)),
-            ("base", .string(selection.base.rawValue)), ("packages", texts(selection.packages)),
+        fields += [
+            ("architecture", .string(architecture)), ("base", .string(selection.base.rawValue)),
+            ("packages", texts(selection.packages)),
             ("recommends", .bool(selection.recommends)), ("merged-usr", .bool(selection.mergedUsr)),
             ("pins", .array(pins)),
         ]
-        if let snapshot { fields.append(("snapshot", .string(snapshot))) }
         return JSON.object(fields).canonical
     }
 }

@@ -1,4 +1,4 @@
-import ForgeBase
+package import ForgeBase
 package import ForgeRecipe
 package import ForgeStore
 
@@ -24,15 +24,50 @@ extension LockedArchive {
 }
 
 extension DebianLock {
-    /// The package files of the lock, each with the places to ask for it, in the order of the lock.
+    /// A file that the lock pins.
+    package struct File: Sendable {
+        /// What people call it.
+        package var name: String
+        package var digest: Digest
+        /// Archive id and suite that vouch for it.
+        package var archive: String
+        package var suite: String
+        /// Below the archive's root.
+        package var path: String
+        /// What it is called in a directory of such files.
+        package var fileName: String
+    }
+
+    /// Every file of the lock, in its order: those of packages, then those of sources.
+    package var files: [File] {
+        packages.map { package in
+            File(
+                name: "\(package.name) \(package.version) (\(package.architecture))", digest: package.digest,
+                archive: package.archive, suite: package.suite, path: package.path, fileName: package.fileName)
+        }
+            + sources.flatMap { source in
+                source.files.map { file in
+                    File(
+                        name: "\(file.name) of source \(source.name)", digest: file.digest, archive: source.archive,
+                        suite: source.suite, path: file.path, fileName: file.name)
+                }
+            }
+    }
+
+    /// The files of the lock, each with the places to ask for it, in the order of the lock.
     package func wanted(mirrors: Mirrors, store: any ObjectStore) -> [WantedObject] {
         let bases = archives.map { ($0, $0.snapshotBases(mirrors: mirrors, store: store)) }
-        return packages.map { package in
-            let snapshots = bases.filter { $0.0.archive == package.archive && $0.0.suite == package.suite }.flatMap(\.1)
+        return files.map { file in
+            let snapshots = bases.filter { $0.0.archive == file.archive && $0.0.suite == file.suite }.flatMap(\.1)
             return WantedObject(
-                name: "\(package.name) \(package.version) (\(package.architecture))", digest: package.digest,
-                urls: (mirrors.archives[package.archive] ?? []).map { FetchURL.join($0, package.path) },
-                snapshotURLs: snapshots.map { FetchURL.join($0, package.path) })
+                name: file.name, digest: file.digest,
+                urls: (mirrors.archives[file.archive] ?? []).map { FetchURL.join($0, file.path) },
+                snapshotURLs: snapshots.map { FetchURL.join($0, file.path) })
         }
     }
+}
+
+extension LockedPackage {
+    /// The name that apt gives the file: `<name>_<version>_<architecture>.deb`, `:` escaped.
+    var fileName: String { "\(name)_\(version.replacing(":", with: "%3a"))_\(architecture).deb" }
 }

@@ -77,7 +77,8 @@ package struct ReleaseFile: Sendable {
     package struct Expectation: Sendable {
         package var suite: String
         package var components: [String]
-        package var architecture: String
+        /// Nil if sources are wanted, which are of no architecture.
+        package var architecture: String?
         /// Seconds since 1970.
         package var now: Int64
         package var allowsExpired: Bool
@@ -121,26 +122,31 @@ package struct ReleaseFile: Sendable {
                 details: ["it has \(components.joined(separator: ", "))"],
                 remedy: "correct `components` in the recipe\(Suggestion.hint(for: component, in: components))")
         }
-        if !architectures.isEmpty, !architectures.contains(expected.architecture) {
+        if let architecture = expected.architecture, !architectures.isEmpty, !architectures.contains(architecture) {
             throw ForgeError(
-                .verification, "\(name) has no packages for \(expected.architecture)",
+                .verification, "\(name) has no packages for \(architecture)",
                 details: ["it has \(architectures.joined(separator: ", "))"],
                 remedy: "choose another architecture or suite")
         }
     }
 
     /// The index files of some components: path below the suite's directory and digest, each in the best compression.
+    /// - Parameter architecture: nil for the indexes of sources.
     package func indexes(
-        components: [String], architecture: String, isFlat: Bool, name: String
+        components: [String], architecture: String?, isFlat: Bool, name: String
     ) throws(ForgeError) -> [(component: String, path: String, digest: Digest, plainSize: Int64?)] {
         var list: [(String, String, Digest, Int64?)] = []
         for component in isFlat ? [""] : components {
-            let stem = isFlat ? "Packages" : "\(component)/binary-\(architecture)/Packages"
+            let folder = architecture.map { "binary-\($0)" } ?? "source"
+            let file = architecture == nil ? "Sources" : "Packages"
+            let stem = isFlat ? file : "\(component)/\(folder)/\(file)"
             let path = [".xz", ".zst", ".gz", ""].map { stem + $0 }.first { files[$0] != nil }
             guard let path, let digest = files[path] else {
                 throw ForgeError(
                     .verification, "\(name) lists no \(stem)",
-                    remedy: "the archive has no packages of component “\(component)” for \(architecture)")
+                    remedy: architecture.map {
+                        "the archive has no packages of component “\(component)” for \($0)"
+                    } ?? "name an archive that has sources of component “\(component)”")
             }
             list.append((component, path, digest, files[stem]?.size))
         }

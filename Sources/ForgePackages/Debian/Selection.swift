@@ -159,14 +159,9 @@ extension Resolver {
         return "\(name): a virtual package; name one that provides it: \(shown)"
     }
 
-    /// The nearest name that can be installed. Looks only at names of like length and beginning: there are 60,000.
+    /// The nearest name that can be installed.
     private func hint(for name: String) -> String {
-        let length = name.utf8.count
-        let near = candidates.compactMap { $0 }.map { index.versions[Int($0)].name }.filter { id in
-            let bytes = index.names.bytes(id)
-            return abs(bytes.count - length) <= max(1, length / 3)
-                && (bytes.first == name.utf8.first || bytes.dropFirst().first == name.utf8.dropFirst().first)
-        }
-        return Suggestion.hint(for: name, in: near.map { index.names.name($0) })
+        let known = candidates.lazy.compactMap { $0 }.map { index.name(of: index.versions[Int($0)]) }
+        return Suggestion.hint(for: name, inMany: known)
     }
 }

@@ -16,7 +16,7 @@ struct SuiteState {
     var suite: DebianRequest.Suite
     var release: ReleaseFile
     var locked: LockedArchive
-    /// `Packages` texts, one a component.
+    /// `Packages` or `Sources` texts, one a component.
     var texts: [(component: String, file: String, bytes: [UInt8])]
 }
 
@@ -46,10 +46,11 @@ package struct SuiteReader {
 
     /// Reads a suite from the first mirror that has it whole and current.
     /// - Parameters:
+    ///   - architecture: of the packages that are wanted; nil for sources.
     ///   - notBefore: Date of the state that is locked already; an older one is refused.
     ///   - keepsIndexes: whether the package indexes are wanted too.
     func read(
-        _ suite: DebianRequest.Suite, architecture: String, urls: [String], keyring: Keyring, notBefore: Int64?,
+        _ suite: DebianRequest.Suite, architecture: String?, urls: [String], keyring: Keyring, notBefore: Int64?,
         keepsIndexes: Bool = true
     ) throws -> SuiteState {
         var faults: [(url: String, error: ForgeError)] = []
@@ -82,7 +83,7 @@ package struct SuiteReader {
 
     /// Reads and checks InRelease, or Release with Release.gpg.
     private func release(
-        _ suite: DebianRequest.Suite, architecture: String, base: SuiteBase, keyring: Keyring
+        _ suite: DebianRequest.Suite, architecture: String?, base: SuiteBase, keyring: Keyring
     ) throws -> SuiteState {
         let signed = try signedRelease(base, keyring: keyring)
         let release = try ReleaseFile(parsing: signed.bytes, name: base.name)
@@ -121,7 +122,7 @@ package struct SuiteReader {
     }
 
     /// Reads the package indexes of a suite, each checked against the signed Release file.
-    private func indexes(_ state: inout SuiteState, architecture: String, base: SuiteBase) throws {
+    private func indexes(_ state: inout SuiteState, architecture: String?, base: SuiteBase) throws {
         let list = try state.release.indexes(
             components: state.suite.components, architecture: architecture, isFlat: base.isFlat, name: base.name)
         for item in list {

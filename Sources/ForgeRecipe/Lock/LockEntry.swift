@@ -41,8 +41,16 @@ package struct LockEntry: Sendable, Equatable {
 
     package var requestDigest: Digest { LockEntry.digest(ofRequest: request) }
 
-    /// The packages, if the entry has some.
+    /// What it pins of Debian archives, if it does.
     package var debian: DebianLock? { if case .debian(let lock) = body { lock } else { nil } }
+
+    /// Every file that it pins: what a build of it can't do without.
+    package var files: [Digest] {
+        switch body {
+        case .debian(let lock): lock.packages.map(\.digest) + lock.sources.flatMap { $0.files.map(\.digest) }
+        case .other: []
+        }
+    }
 }
 
 /// A set of Debian packages and the signed indexes that vouch for it. Names no host.
@@ -52,11 +60,16 @@ package struct DebianLock: Sendable, Equatable {
     package var archives: [LockedArchive]
     /// Sorted by name.
     package var packages: [LockedPackage]
+    /// Sorted by name.
+    package var sources: [LockedSource]
 
-    package init(snapshot: String, archives: [LockedArchive], packages: [LockedPackage]) {
+    package init(
+        snapshot: String, archives: [LockedArchive], packages: [LockedPackage], sources: [LockedSource] = []
+    ) {
         self.snapshot = snapshot
         self.archives = archives
         self.packages = packages
+        self.sources = sources
     }
 }
 
@@ -138,6 +151,38 @@ package struct LockedPackage: Sendable, Equatable {
     }
 }
 
+/// One source package: its `.dsc` and the files that it lists.
+package struct LockedSource: Sendable, Equatable {
+    package struct File: Sendable, Equatable {
+        /// Below the archive's root: `pool/main/h/hello/hello_2.10-3.dsc`.
+        package var path: String
+        package var digest: Digest
+
+        package init(path: String, digest: Digest) {
+            self.path = path
+            self.digest = digest
+        }
+
+        package var name: String { path.split(separator: "/").last.map(String.init) ?? path }
+    }
+
+    package var name: String
+    package var version: String
+    /// Archive id and suite that vouch for it.
+    package var archive: String
+    package var suite: String
+    /// Sorted by path.
+    package var files: [File]
+
+    package init(name: String, version: String, archive: String, suite: String, files: [File]) {
+        self.name = name
+        self.version = version
+        self.archive = archive
+        self.suite = suite
+        self.files = files
+    }
+}
+
 /// How two locked sets differ.
 package struct LockChange: Sendable, Equatable, CustomStringConvertible {
     package var name: String
@@ -159,12 +204,19 @@ package struct LockChange: Sendable, Equatable, CustomStringConvertible {
 extension DebianLock {
     /// What changes from this set to another, by name.
     package func changes(to other: DebianLock) -> [LockChange] {
-        let before = Dictionary(packages.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        let after = Dictionary(other.packages.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let (before, after) = (contents, other.contents)
         return Set(before.keys).union(after.keys).sorted { $0.precedes($1) }.compactMap { name in
             let (old, new) = (before[name], after[name])
-            if old?.digest == new?.digest && old?.version == new?.version { return nil }
+            if old?.digests == new?.digests && old?.version == new?.version { return nil }
             return LockChange(name: name, old: old?.version, new: new?.version)
         }
+    }
+
+    /// Version and bytes of everything in it, by name.
+    private var contents: [String: (version: String, digests: [Digest])] {
+        Dictionary(
+            packages.map { ($0.name, ($0.version, [$0.digest])) }
+                + sources.map { ($0.name, ($0.version, $0.files.map(\.digest))) },
+            uniquingKeysWith: { first, _ in first })
     }
 }

@@ -82,6 +82,7 @@ extension LockEntry {
             fields.append(("snapshot", .string(lock.snapshot)))
             fields.append(("archives", .array(lock.archives.map(\.json))))
             fields.append(("packages", .array(lock.packages.map(\.json))))
+            if !lock.sources.isEmpty { fields.append(("sources", .array(lock.sources.map(\.json)))) }
         case .other(let content): fields.append(("content", content))
         }
         return .object(fields)
@@ -107,6 +108,25 @@ extension LockedArchive {
                         .object([
                             ("path", .string(index.path)), ("sha256", .string(index.digest.hex)),
                             ("size", .int(index.digest.size)),
+                        ])
+                    })
+            ),
+        ])
+    }
+}
+
+extension LockedSource {
+    var json: JSON {
+        .object([
+            ("name", .string(name)), ("version", .string(version)), ("archive", .string(archive)),
+            ("suite", .string(suite)),
+            (
+                "files",
+                .array(
+                    files.map { file in
+                        .object([
+                            ("path", .string(file.path)), ("sha256", .string(file.digest.hex)),
+                            ("size", .int(file.digest.size)),
                         ])
                     })
             ),

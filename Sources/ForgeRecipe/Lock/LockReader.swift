@@ -32,7 +32,7 @@ struct LockReader {
     func entry(_ json: JSON, at path: Path) throws(ForgeError) -> LockEntry {
         let required = ["id", "parameters", "lock", "request-digest", "request", "date"]
         let fields = try object(
-            json, at: path, required: required, optional: ["snapshot", "archives", "packages", "content"])
+            json, at: path, required: required, optional: ["snapshot", "archives", "packages", "sources", "content"])
         var parameters: [String: String] = [:]
         for (name, value) in fields["parameters"]?.object ?? [] {
             guard let value = value.string else { throw fault("parameter “\(name)” is not text", path) }
@@ -73,7 +73,31 @@ struct LockReader {
             }
             lock.packages.append(package)
         }
+        for (i, item) in (fields["sources"]?.array ?? []).enumerated() {
+            let place = path + [.key("sources"), .index(i)]
+            let source = try source(item, at: place)
+            guard !lock.sources.contains(where: { $0.name == source.name }) else {
+                throw fault("source “\(source.name)” is locked twice", place)
+            }
+            guard lock.archives.contains(where: { $0.archive == source.archive && $0.suite == source.suite }) else {
+                throw fault("source “\(source.name)” is of an archive that is not locked", place + [.key("archive")])
+            }
+            lock.sources.append(source)
+        }
         return lock
+    }
+
+    private func source(_ json: JSON, at path: Path) throws(ForgeError) -> LockedSource {
+        let fields = try object(json, at: path, required: ["name", "version", "archive", "suite", "files"])
+        var files: [LockedSource.File] = []
+        for (i, item) in (fields["files"]?.array ?? []).enumerated() {
+            let place = path + [.key("files"), .index(i)]
+            let file = try object(item, at: place, required: ["path", "sha256", "size"])
+            files.append(LockedSource.File(path: try relative(file, place), digest: try digest(file, place)))
+        }
+        return LockedSource(
+            name: try word(fields, "name", path), version: try word(fields, "version", path),
+            archive: try word(fields, "archive", path), suite: try string(fields, "suite", path), files: files)
     }
 
     private func archive(_ json: JSON, at path: Path) throws(ForgeError) -> LockedArchive {

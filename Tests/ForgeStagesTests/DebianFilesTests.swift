@@ -9,7 +9,7 @@ import Glibc
 import Testing
 
 /// The stage against archives that are directories, through libcurl and a real store.
-@Suite final class DebianPackagesTests {
+@Suite final class DebianFilesTests {
     private let scratch: String
     private let store: Store
     private var notes: [String] = []
@@ -62,7 +62,8 @@ import Testing
             snapshots: snapshot.map { ["debian": ["file://\(scratch)/old\($0)"]] } ?? [:])
         var fetch = FetchOptions()
         fetch.retryDelay = .milliseconds(1)
-        return try DebianPackages(context(), locked: entry(packages), mirrors: places).run(options: fetch)
+        return try DebianFiles(context(), output: "packages", locked: entry(packages), mirrors: places).run(
+            options: fetch)
     }
 
     private func context() -> StageContext {
@@ -100,6 +101,50 @@ import Testing
             ])
         for package in packages { #expect(try Digest.of(store.read(package.digest)) == package.digest) }
         #expect(try Files.list("\(scratch)/cache/partial").isEmpty)
+    }
+
+    /// A source package whose files are in the archive directory.
+    private func publishSource(_ name: String, _ version: String, files: [String]) throws -> LockedSource {
+        let files = try files.map { file in
+            let path = "pool/main/\(name)/\(file)"
+            try Files.makeDirectories(Files.parent(of: "\(scratch)/mirror/\(path)"))
+            try Files.write("\(scratch)/mirror/\(path)", "\(name) \(version) \(file)")
+            return LockedSource.File(path: path, digest: Digest.of("\(name) \(version) \(file)"))
+        }
+        return LockedSource(name: name, version: version, archive: "debian", suite: "bookworm", files: files)
+    }
+
+    private func run(sources: [LockedSource]) throws -> StageResult {
+        var entry = self.entry([])
+        if case .debian(var lock) = entry.body {
+            lock.sources = sources
+            entry.body = .debian(lock)
+        }
+        let places = Mirrors(archives: ["debian": ["file://\(scratch)/mirror"]])
+        return try DebianFiles(context(), output: "sources", locked: entry, mirrors: places).run()
+    }
+
+    @Test func theTreeHasTheFilesOfEachSourceUnderTheirOwnNames() throws {
+        let hello = try publishSource("hello", "2.10-3", files: ["hello_2.10-3.dsc", "hello_2.10.orig.tar.xz"])
+        let result = try run(sources: [hello])
+        let output = try #require(result.outputs.first)
+        #expect(output.name == "sources")
+        #expect(
+            try Tree.load(output.digest, from: store).entries == [
+                TreeEntry("", .directory, mode: 0o755),
+                TreeEntry("hello_2.10-3.dsc", .file(hello.files[0].digest), mode: 0o644),
+                TreeEntry("hello_2.10.orig.tar.xz", .file(hello.files[1].digest), mode: 0o644),
+            ])
+        #expect(result.provides.map { $0["name"]?.string } == ["hello"])
+        #expect(result.provides.first?["files"]?.array?.first?["sha256"]?.string == hello.files[0].digest.hex)
+    }
+
+    @Test func twoFilesOfOneNameAreRefused() throws {
+        let sources = try [
+            publishSource("a", "1", files: ["same.tar.xz"]), publishSource("b", "1", files: ["same.tar.xz"]),
+        ]
+        let error = failure { _ = try run(sources: sources) }
+        #expect(error?.message == "two different files of the lock are called same.tar.xz")
     }
 
     @Test func theOrderOfTheLockDoesNotMatter() throws {
@@ -168,12 +213,15 @@ import Testing
         _ = try store.put(file: "\(scratch)/mirror/\(packages[0].path)")
         let places = Mirrors(archives: ["debian": ["file://\(scratch)/mirror"]])
         let lock = entry(packages)
-        let error = failure { _ = try DebianPackages(context(), locked: lock, mirrors: places, offline: true).run() }
+        let error = failure {
+            _ = try DebianFiles(context(), output: "packages", locked: lock, mirrors: places, offline: true).run()
+        }
         #expect(error?.code == .network)
         #expect(error?.message == "1 of 2 packages are not in the cache, and --offline forbids to fetch them")
         #expect(error?.details.last == "b 2 (amd64)")
         let online = try run(packages)
-        let offline = try DebianPackages(context(), locked: lock, mirrors: Mirrors(), offline: true).run()
+        let offline = try DebianFiles(context(), output: "packages", locked: lock, mirrors: Mirrors(), offline: true)
+            .run()
         #expect(offline.outputs == online.outputs)
     }
 
@@ -190,7 +238,7 @@ import Testing
         let entry = LockEntry(
             id: "x", parameters: [:], locker: "other", request: .object([]), date: 0, body: .other(.null))
         let error = failure {
-            _ = try DebianPackages(context(), locked: entry, mirrors: Mirrors())
+            _ = try DebianFiles(context(), output: "packages", locked: entry, mirrors: Mirrors())
         }
         #expect(error?.code == .badInput)
     }
