@@ -44,7 +44,9 @@ package struct OCILayout: Sendable {
         var entries = ["", "blobs", "blobs/sha256"].map { TreeEntry(ByteString($0), .directory, mode: 0o755) }
         entries.append(try file("oci-layout", .object([("imageLayoutVersion", .string("1.0.0"))]), in: store))
         entries.append(try file("index.json", index, in: store))
-        for blob in blobs { entries.append(TreeEntry(ByteString("blobs/sha256/\(blob.hex)"), .file(blob), mode: 0o644)) }
+        for blob in blobs {
+            entries.append(TreeEntry(ByteString("blobs/sha256/\(blob.hex)"), .file(blob), mode: 0o644))
+        }
         return try Tree(entries)
     }
 
