@@ -44,6 +44,11 @@ package struct LockEntry: Sendable, Equatable {
     /// What it pins of Debian archives, if it does.
     package var debian: DebianLock? { if case .debian(let lock) = body { lock } else { nil } }
 
+    /// The version of a package that it pins, or of a source package.
+    package func version(of name: String) -> String? {
+        debian?.packages.first { $0.name == name }?.version ?? debian?.sources.first { $0.name == name }?.version
+    }
+
     /// Every file that it pins: what a build of it can't do without.
     package var files: [Digest] {
         switch body {
