@@ -158,7 +158,15 @@ struct LockService {
             try session.store().pin(file, [], actions: fetched)
         }
         guard let lock = try LockFile.load(LockService.path(of: recipe)) else { return }
-        try session.store().pin(LockService.path(of: recipe), lock.entries.flatMap(\.files).map { ($0, .file) })
+        let store = try session.store()
+        let objects = try LockService.objects(of: lock.entries, in: store)
+        try store.pin(LockService.path(of: recipe), objects.map { ($0, .file) })
+    }
+
+    /// The objects that entries pin. Of a file whose size nobody has published, the store knows the whole name as soon
+    /// as it has it.
+    static func objects(of entries: [LockEntry], in store: Store) throws -> [Digest] {
+        try entries.flatMap(\.files).compactMap { file in try file.digest ?? store.digest(ofSHA256: file.sha256) }
     }
 
     /// Asks the helper to resolve entries, and puts them into the lock.

@@ -129,7 +129,8 @@ package struct Planner {
             parts[stage.id] = part
         }
         // The epoch comes from the lock, not from a commit: the same in every clone, and no commit rebuilds the world.
-        if let newest = parts.values.map(\.date).max() { epoch = newest }
+        // Files and images that are pinned by digest alone have no date, and no say.
+        if let newest = parts.values.map(\.date).filter({ $0 > 0 }).max() { epoch = newest }
         if let epochOverride { epoch = epochOverride }
 
         var made: [String: Int] = [:]

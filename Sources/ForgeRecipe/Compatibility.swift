@@ -119,44 +119,41 @@ struct CompatibilityReader {
         return nil
     }
 
-    /// `versions` of a stage in a recipe, already expanded.
-    func versions(_ entries: [YAMLEntry], of what: String, rules: [CompatibilityRule]) -> [NamedVersion] {
-        let known = rules.flatMap { [$0.condition.name, $0.need.name] }
-        return entries.compactMap { entry in
-            guard known.contains(entry.key) else {
-                let names = Set(known).sorted { $0.precedes($1) }
+    /// `versions` of a stage in a recipe, already expanded: `{of: containerd, is: 2.1.4}` or
+    /// `{of: containerd, locked: <stage>, package: <name>}`.
+    func versions(_ nodes: [YAMLNode], of what: String, rules: [CompatibilityRule]) -> [NamedVersion] {
+        let known = Set(rules.flatMap { [$0.condition.name, $0.need.name] }).sorted { $0.precedes($1) }
+        return nodes.compactMap { node in
+            guard let fields = Fields(node, "an item of “versions” of \(what)", faults) else { return nil }
+            defer { fields.finish() }
+            guard let name = fields.string("of", required: true) else { return nil }
+            let source = source(fields)
+            guard known.contains(name) else {
                 faults.add(
-                    "no rule of \(what) asks for the version of “\(entry.key)”\(Suggestion.hint(for: entry.key, in: names))",
-                    at: entry.keyLocation,
-                    remedy: names.isEmpty ? "the stage has no rules" : "versions: \(names.joined(separator: ", "))")
+                    "no rule of \(what) asks for the version of “\(name)”\(Suggestion.hint(for: name, in: known))",
+                    at: node.location,
+                    remedy: known.isEmpty ? "the stage has no rules" : "versions: \(known.joined(separator: ", "))")
                 return nil
             }
-            return source(entry, "version “\(entry.key)” of \(what)").map {
-                NamedVersion(name: entry.key, source: $0, location: entry.value.location)
-            }
+            return source.map { NamedVersion(name: name, source: $0, location: node.location) }
         }
     }
 
-    private func source(_ entry: YAMLEntry, _ name: String) -> VersionSource? {
-        guard case .mapping = entry.value.content else {
-            guard case .string(let text) = entry.value.content else {
-                faults.add(
-                    "\(name) must be a version or {locked: <stage>, package: <name>}, not \(entry.value.kindName)",
-                    at: entry.value.location)
-                return nil
-            }
+    private func source(_ fields: Fields) -> VersionSource? {
+        let (text, stage, package) = (fields.string("is"), fields.string("locked"), fields.string("package"))
+        switch (text, stage, package) {
+        case (let text?, nil, nil):
             if UpstreamVersion(text) != nil { return .text(text) }
             faults.add(
-                "\(name): “\(text)” does not begin with a number", at: entry.value.location,
-                remedy: "for example 1.32.1")
-            return nil
+                "“\(text)” is no version: it does not begin with a number",
+                at: fields.node("is")?.location ?? fields.location, remedy: "for example 1.32.1")
+        case (nil, let stage?, let package?): return .locked(stage: stage, package: package)
+        default:
+            faults.add(
+                "\(fields.what) needs either “is”, or “locked” and “package”", at: fields.location,
+                remedy: "write {of: <name>, is: <version>} or {of: <name>, locked: <stage>, package: <name>}")
         }
-        guard let fields = Fields(entry.value, name, faults) else { return nil }
-        defer { fields.finish() }
-        guard let stage = fields.string("locked", required: true),
-            let package = fields.string("package", required: true)
-        else { return nil }
-        return .locked(stage: stage, package: package)
+        return nil
     }
 }
 

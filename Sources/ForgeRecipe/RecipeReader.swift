@@ -94,7 +94,7 @@ struct RecipeReader {
         let inputEntries = fields.mapping("inputs")
         let environment = EnvironmentReader(faults: faults).variables(fields.mapping("environment"), of: what, expander)
         let timeout = fields.duration("timeout")
-        let versionEntries = fields.mapping("versions")
+        let versions = fields.node("versions").flatMap(expander.expand)
         fields.finish()
         guard let kind, let kindNode = fields.node("stage"), let definition = definition(kind, at: kindNode) else {
             return .faulty
@@ -117,9 +117,16 @@ struct RecipeReader {
             environment: EnvironmentReader.merge(definition.environment, environment),
             timeout: timeout ?? definition.timeout,
             versions: CompatibilityReader(faults: faults).versions(
-                expanded(versionEntries), of: what, rules: definition.compatibility),
+                items(of: versions, "“versions” of \(what)"), of: what, rules: definition.compatibility),
             location: entry.keyLocation)
         return .draft(Draft(instance: instance, inputs: expanded(inputEntries)))
+    }
+
+    private func items(of node: YAMLNode?, _ name: String) -> [YAMLNode] {
+        guard let node else { return [] }
+        if case .sequence(let items) = node.content { return items }
+        faults.add("\(name) must be a list, not \(node.kindName)", at: node.location)
+        return []
     }
 
     private func options(

@@ -138,7 +138,7 @@ package enum RecipeSchema {
                 (
                     "versions",
                     .object([
-                        ("type", .string("object")),
+                        ("type", .string("array")),
                         ("description", .string("Versions that the stage's rules of compatibility are held against.")),
                     ])
                 ),

@@ -17,7 +17,7 @@ struct HelperLock {
         let store = try Store(directory: cache)
         var answer = Answer()
         for json in requests {
-            let item = try Item(json, command: Places(message))
+            let item = try Item(json, message)
             events.send(HelperEvent.progress(ActionProgress(phase: "resolving \(item.id)")).json)
             do {
                 try resolve(item, message, cache: cache, store: store, &answer)
@@ -50,19 +50,41 @@ struct HelperLock {
     private func resolve(
         _ item: Item, _ message: JSON, cache: String, store: Store, _ answer: inout Answer
     ) throws {
-        let reader = SuiteReader(
-            source: Fetcher(partialDirectory: cache + "/partial"), store: store,
-            verifier: SignatureVerifier(scratch: cache + "/tmp"),
-            now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
-        let locker = DebianLocker(reader: reader, mirrors: item.mirrors, recipeFolder: "")
+        let fetcher = Fetcher(partialDirectory: cache + "/partial")
+        let lock: (LockEntry?, LockUpdate) throws -> LockOutcome
+        switch item.locker {
+        case "debian":
+            let reader = SuiteReader(
+                source: fetcher, store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
+                now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
+            let request = try DebianOptions.request(item.options, paths: item.paths)
+            let mirrors = DebianOptions.mirrors(item.options).overridden(
+                by: Mirrors(archives: Dictionary(item.mirrors) { $1 }, snapshots: Dictionary(item.snapshots) { $1 }))
+            let locker = DebianLocker(reader: reader, mirrors: mirrors, recipeFolder: "")
+            lock = { previous, update in
+                var previous = previous
+                // In the locker's words, so that it sees whether the question is the same.
+                if previous?.request == item.asked { previous?.request = request.json }
+                return try locker.lock(
+                    id: item.id, parameters: item.parameters, request: request, previous: previous, update: update)
+            }
+        case "downloads":
+            let locker = DownloadLocker(source: fetcher, mirrors: item.mirrors)
+            lock = { previous, update in
+                try locker.lock(
+                    id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
+                    previous: previous, update: update)
+            }
+        default:
+            throw ForgeError(
+                .badInput, "stage “\(item.id)” asks for a locker “\(item.locker)” that this forge does not have",
+                remedy: "lockers: debian, downloads")
+        }
         if message["check"]?.bool == true {
             guard let previous = item.previous else { return }
-            let changes = try locker.check(previous, request: item.request)
-            answer.newer += changes.map { .string("\(item.id): \($0)") }
+            answer.newer += try lock(previous, .all).changes.map { .string("\(item.id): \($0)") }
         } else {
-            let outcome = try locker.lock(
-                id: item.id, parameters: item.parameters, request: item.request, previous: item.previous,
-                update: try HelperLock.update(message["update"], item))
+            let outcome = try lock(item.previous, HelperLock.update(message["update"], item))
             var entry = outcome.entry
             // The lock is found by what the recipe says, in the recipe's words.
             entry.request = item.asked
@@ -71,66 +93,50 @@ struct HelperLock {
         }
     }
 
-    /// Which packages may move. Names that only another stage's set has are none of this one's.
-    private static func update(_ json: JSON?, _ item: Item) throws -> DebianLocker.Update {
+    /// What may move. Names that only another stage's set has are none of this one's.
+    private static func update(_ json: JSON?, _ item: Item) -> LockUpdate {
         if let names = json?.array {
-            let lock = item.previous?.debian
-            let known = Set(lock.map { $0.packages.map(\.name) + $0.sources.map(\.name) } ?? [])
+            let known = Set(item.previous?.names ?? [])
             let own = names.compactMap(\.string).filter { known.contains($0) }
             return own.isEmpty ? .none : .packages(own)
         }
         return json?.string == "everything" ? .all : .none
     }
 
-    /// Mirrors of the command line and the environment.
-    private struct Places {
-        var mirrors: [String: [String]] = [:]
-        var snapshots: [String: [String]] = [:]
-
-        init(_ message: JSON) {
-            for (archive, urls) in message["mirrors"]?.object ?? [] {
-                mirrors[archive] = (urls.array ?? []).compactMap(\.string)
-            }
-            for (archive, urls) in message["snapshots"]?.object ?? [] {
-                snapshots[archive] = (urls.array ?? []).compactMap(\.string)
-            }
-        }
-    }
-
     /// One stage's question.
     private struct Item {
         var id: String
+        /// Which locker answers.
+        var locker: String
         var parameters: [String: String]
+        var options: JSON
+        /// What the lock is found by.
         var asked: JSON
-        var request: DebianRequest
+        /// Where the files are that the options name, by relative path.
+        var paths: [String: String] = [:]
         var previous: LockEntry?
-        var mirrors: Mirrors
+        /// Of the command line and the environment.
+        var mirrors: [(String, [String])]
+        var snapshots: [(String, [String])]
 
-        init(_ json: JSON, command: Places) throws {
+        init(_ json: JSON, _ message: JSON) throws {
             guard let id = json["id"]?.string, let options = json["options"], let asked = json["request"] else {
                 throw ForgeError(.bug, "request: no id, options or request")
             }
-            guard json["lock"]?.string == "debian" else {
-                throw ForgeError(
-                    .badInput,
-                    "stage “\(id)” asks for a locker “\(json["lock"]?.string ?? "")” that this forge does not have",
-                    remedy: "lockers: debian")
-            }
             self.id = id
+            self.options = options
             self.asked = asked.canonical
+            locker = json["lock"]?.string ?? ""
             parameters = [:]
             for (name, value) in json["parameters"]?.object ?? [] { parameters[name] = value.string }
-            var paths: [String: String] = [:]
             for (relative, absolute) in json["paths"]?.object ?? [] { paths[relative] = absolute.string }
-            request = try DebianOptions.request(options, paths: paths)
-            if let json = json["previous"], json != .null {
-                var entry = try LockEntry(json: json)
-                // In the locker's words, so that it sees whether the question is the same.
-                if entry.request == self.asked { entry.request = request.json }
-                previous = entry
-            }
-            mirrors = DebianOptions.mirrors(options).overridden(
-                by: Mirrors(archives: command.mirrors, snapshots: command.snapshots))
+            if let json = json["previous"], json != .null { previous = try LockEntry(json: json) }
+            mirrors = Item.places(message["mirrors"])
+            snapshots = Item.places(message["snapshots"])
+        }
+
+        private static func places(_ json: JSON?) -> [(String, [String])] {
+            (json?.object ?? []).map { ($0.0, ($0.1.array ?? []).compactMap(\.string)) }
         }
     }
 }

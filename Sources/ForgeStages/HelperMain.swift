@@ -80,6 +80,7 @@ enum Builtins {
         switch name {
         case "debian-packages": return try debian(request, context, output: "packages")
         case "debian-source": return try debian(request, context, output: "sources")
+        case "downloads": return try downloads(request, context)
         case "rootfs": return try runRootfs(context)
         case "fetch-url": return try SourceStages(request: request, context: context).url()
         case "fetch-git": return try SourceStages(request: request, context: context).git()
@@ -95,16 +96,28 @@ enum Builtins {
         }
     }
 
+    private static func downloads(_ request: HelperRequest, _ context: StageContext) throws -> StageResult {
+        let entry = try LockEntry(of: request, in: context.store)
+        return try Downloads(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
+    }
+
     private static func debian(
         _ request: HelperRequest, _ context: StageContext, output: String
     ) throws -> StageResult {
-        guard let digest = request.locked else { throw ForgeError(.bug, "\(request.action) has no lock") }
-        let entry = try LockEntry(json: try JSON(parsing: try context.store.read(digest), file: "lock"))
+        let entry = try LockEntry(of: request, in: context.store)
         let given = Mirrors(
             archives: Dictionary(request.mirrors) { $1 },
             snapshots: Dictionary(request.snapshots) { $1 })
         // What is given here and now goes over what the recipe says; this host's apt sources stand behind both.
         let mirrors = DebianOptions.mirrors(request.options).overridden(by: given)
         return try DebianFiles(context, output: output, locked: entry, mirrors: mirrors, offline: request.offline).run()
+    }
+}
+
+extension LockEntry {
+    /// The lock's entry of an action.
+    init(of request: HelperRequest, in store: Store) throws {
+        guard let digest = request.locked else { throw ForgeError(.bug, "\(request.action) has no lock") }
+        self = try LockEntry(json: try JSON(parsing: try store.read(digest), file: "lock"))
     }
 }

@@ -18,8 +18,8 @@ struct SourceStages {
         let source = try URLSource(options: request.options)
         let places = source.urls.flatMap { FetchURL.places(of: $0, mirrors: request.mirrors) }
         let name = FetchURL.redacted(source.urls.first ?? "")
-        let known = source.size.flatMap { Digest(hex: source.sha256, size: $0) }
-        if let known, try context.store.contains(known) { return result("file", .file, known) }
+        let file = LockedBytes(sha256: source.sha256, size: source.size)
+        if let known = try context.store.digest(of: file) { return result("file", .file, known) }
         try refuseOffline(places, name)
         let wanted = PinnedFile(
             name: name, sha256: source.sha256, size: source.size, urls: reachable(places))
@@ -41,9 +41,8 @@ struct SourceStages {
         return result("tree", .tree, try tree.save(in: context.store))
     }
 
-    /// Offline, files of this machine may still be read.
     private func reachable(_ places: [String]) -> [String] {
-        request.offline ? places.filter { FetchURL.localPath($0) != nil } : places
+        FetchURL.reachable(places, offline: request.offline)
     }
 
     private func refuseOffline(_ places: [String], _ name: String) throws(ForgeError) {
@@ -59,5 +58,13 @@ struct SourceStages {
 
     private func result(_ name: String, _ kind: ActionResult.Output.Kind, _ digest: Digest) -> StageResult {
         StageResult(outputs: [ActionResult.Output(name: name, kind: kind, digest: digest)])
+    }
+}
+
+extension Store {
+    /// The whole name of a pinned file, if it is there.
+    func digest(of file: LockedBytes) throws -> Digest? {
+        guard let digest = file.digest else { return try digest(ofSHA256: file.sha256) }
+        return try contains(digest) ? digest : nil
     }
 }

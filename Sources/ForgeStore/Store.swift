@@ -83,6 +83,17 @@ package final class Store: ObjectStore, ActionCache {
         }
     }
 
+    /// The whole name of the object with a SHA-256, if it is there: not everybody who publishes one says the size.
+    package func digest(ofSHA256 hex: String) throws -> Digest? {
+        guard let nameless = Digest(hex: hex, size: 0) else { return nil }
+        let hash = nameless.hash
+        if let size = try fileSize(nameless) { return Digest(hash: hash, size: size) }
+        if let known = pending.withLock({ $0.objects.keys.first { $0.hash == hash } }) { return known }
+        return try database.use { connection throws(ForgeError) in
+            try connection.int("SELECT size FROM objects WHERE hash = ?", [.blob(hash)])
+        }.flatMap { Digest(hash: hash, size: $0) }
+    }
+
     package func read(_ digest: Digest) throws -> [UInt8] {
         let (bytes, place) = try load(digest)
         guard bytes.count == digest.size else {

@@ -56,7 +56,30 @@ import Testing
         let text = Self.sources.text
         #expect(try LockFile(parsing: Array(text.utf8), file: "forge.lock") == Self.sources)
         #expect(text.split(separator: "\n").filter { $0.contains(".dsc\"") }.count == 2, "one source a line")
-        #expect(Self.sources.entries[0].files == [Digest.of("hello"), Digest.of("linux")])
+        #expect(Self.sources.entries[0].files.map(\.digest) == [Digest.of("hello"), Digest.of("linux")])
+    }
+
+    @Test func downloadsAreWrittenAndReadAgain() throws {
+        let files = [
+            LockedDownload(name: "bin/kubelet", file: LockedBytes(sha256: Digest.of("kubelet").hex)),
+            LockedDownload(name: "licence", file: LockedBytes(Digest.of("licence"))),
+        ]
+        let file = LockFile(entries: [
+            LockEntry(
+                id: "upstream", parameters: [:], locker: "downloads", request: .object([]), date: 0,
+                body: .downloads(files))
+        ])
+        let read = try LockFile(parsing: Array(file.text.utf8), file: "forge.lock")
+        #expect(read == file)
+        #expect(read.entries[0].files.map(\.digest) == [nil, Digest.of("licence")])
+        #expect(read.entries[0].count == (2, "file"))
+        for (old, new) in [
+            ("licence", "bin/kubelet"), (Digest.of("kubelet").hex, "x"), ("\"size\": 7", "\"size\": -1"),
+        ] {
+            let forged = file.text.replacing(old, with: new)
+            #expect(forged != file.text)
+            #expect(throws: ForgeError.self) { try LockFile(parsing: Array(forged.utf8), file: "forge.lock") }
+        }
     }
 
     @Test(arguments: [

@@ -38,7 +38,7 @@ struct RecipeClosure {
             if let locked = request.action.locked { objects.append((locked, .file)) }
         }
         // Archives drop packages; who keeps a build wants to be able to build it again.
-        objects += entries.flatMap(\.files).map { ($0, .file) }
+        objects += try LockService.objects(of: entries, in: store).map { ($0, .file) }
         closure = BuildClosure(
             about: [
                 ("recipe", .string(recipe.name)), ("cell", .string(Session.cell)),

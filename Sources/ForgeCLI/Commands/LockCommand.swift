@@ -46,25 +46,20 @@ struct LockCommand {
             session.console.note(
                 lines.isEmpty
                     ? "the lock is up to date"
-                    : "\(Format.count(lines.count, "package")) could move: forge lock --update")
+                    : "\(lines.count) could move: forge lock --update")
         }
         return lines.isEmpty ? .done : .badInput
-    }
-
-    private static func count(_ lock: DebianLock) -> String {
-        lock.sources.isEmpty
-            ? Format.count(lock.packages.count, "package") : Format.count(lock.sources.count, "source package")
     }
 
     private func report(_ old: LockFile, _ new: LockFile, _ path: String, changed: Bool) {
         let console = session.console
         var changes: [String] = []
         for entry in new.entries {
-            guard let lock = entry.debian else { continue }
-            let before = old.entry(entry.id, parameters: entry.parameters)?.debian
-            let list = before.map { $0.changes(to: lock) } ?? []
-            changes += list.map { "\(entry.id): \($0)" }
-            if before == nil { changes.append("\(entry.id): \(LockCommand.count(lock)) locked") }
+            if let before = old.entry(entry.id, parameters: entry.parameters) {
+                changes += entry.changes(since: before).map { "\(entry.id): \($0)" }
+            } else {
+                changes.append("\(entry.id): \(Format.count(entry.count.number, entry.count.noun)) locked")
+            }
         }
         if console.json {
             console.result(

@@ -5,22 +5,8 @@ import ForgeStore
 
 /// Makes, keeps and moves locks of Debian packages and sources.
 package struct DebianLocker {
-    /// Which packages may move to newer versions.
-    package enum Update: Sendable, Equatable {
-        case none
-        case all
-        /// These, and what else has to move with them.
-        case packages([String])
-    }
-
-    /// A lock and how it came to be.
-    package struct Outcome: Sendable {
-        package var entry: LockEntry
-        /// Against the entry that was there before.
-        package var changes: [LockChange]
-        /// Remarks for people.
-        package var notes: [String]
-    }
+    package typealias Update = LockUpdate
+    package typealias Outcome = LockOutcome
 
     let reader: SuiteReader
     let mirrors: Mirrors

@@ -50,11 +50,8 @@ extension DebianLocker {
     /// What stays as it is locked.
     private func heldSources(_ previous: DebianLock?, request: DebianRequest, update: Update) -> [LockedSource] {
         (previous?.sources ?? []).filter { source in
-            switch update {
-            case .all: return false
-            case .packages(let names) where names.contains(source.name): return false
-            default: return request.suites.contains { $0.archive == source.archive && $0.suite == source.suite }
-            }
+            !update.frees(source.name)
+                && request.suites.contains { $0.archive == source.archive && $0.suite == source.suite }
         }
     }
 }

@@ -28,33 +28,37 @@ extension FetchFailure {
         }
         if ordered.count > listed { error.details.append("and \(ordered.count - listed) more") }
         error.remedy =
-            pin == .recipe
-            ? recipeRemedy(wrong: wrong, gone: !gone.isEmpty) : remedy(failures, wrong: wrong, gone: !gone.isEmpty)
+            switch pin {
+            case .lock: remedy(failures, wrong: wrong, gone: !gone.isEmpty)
+            case .recipe, .lockedFiles: ownRemedy(pin, wrong: wrong, gone: !gone.isEmpty)
+            }
         return error
     }
 
     private static func message(_ failures: [FetchFailure], _ pin: FetchPin) -> String {
         let recipe = pin == .recipe
+        let gone = if case .lock = pin { "no longer offered by the mirrors" } else { "not there" }
         let names = failures.map(\.name)
         if names.count == 1, let name = names.first, let failure = failures.first {
             if failure.isWrongBytes {
                 return "\(name): the bytes offered are not those that the \(recipe ? "recipe" : "lock") names"
             }
-            return failure.isGone && failure.hex != nil
-                ? "\(name) is \(recipe ? "not there" : "no longer offered by the mirrors")" : "cannot download \(name)"
+            return failure.isGone && failure.hex != nil ? "\(name) is \(gone)" : "cannot download \(name)"
         }
         let some = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
         if failures.allSatisfy({ $0.isGone && !$0.isWrongBytes && $0.hex != nil }) {
-            return "\(names.count) files are no longer offered by the mirrors: \(some)"
+            return "\(names.count) files are \(gone): \(some)"
         }
         return "cannot download \(names.count) files: \(some)"
     }
 
-    /// The ways out where the recipe itself says what the bytes must be.
-    private static func recipeRemedy(wrong: Bool, gone: Bool) -> String {
+    /// The ways out where the recipe itself says where the bytes are.
+    private static func ownRemedy(_ pin: FetchPin, wrong: Bool, gone: Bool) -> String {
         if wrong {
-            return "if the file was meant to change, look at it and put the new sha256 into the recipe; if not, do not "
-                + "trust this place, and name another one: `url` takes a list"
+            let change = pin == .recipe ? "" : "run `forge lock --update`, or "
+            return
+                "if the file was meant to change, look at it and \(change)put the new sha256 into the recipe; if not, "
+                + "do not trust this place, and name another one: `url` takes a list"
         }
         if gone { return "correct the address, or name another place that has it: `url` takes a list" }
         return "check the address and the network (proxies are read from http_proxy and https_proxy), or name a mirror "

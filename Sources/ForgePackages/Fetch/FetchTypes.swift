@@ -19,7 +19,7 @@ package struct WantedObject: Sendable, Equatable {
     }
 }
 
-/// A file that somebody has pinned by its digest, in a recipe.
+/// A file that somebody has pinned by its digest, in a recipe or a lock.
 package struct PinnedFile: Sendable, Equatable {
     package var name: String
     /// 64 small hexadecimal digits.
@@ -28,12 +28,15 @@ package struct PinnedFile: Sendable, Equatable {
     package var size: Int64?
     /// URLs (http, https, file) in order of preference.
     package var urls: [String]
+    /// What is said to the servers besides.
+    package var request: FetchRequest
 
-    package init(name: String, sha256: String, size: Int64?, urls: [String]) {
+    package init(name: String, sha256: String, size: Int64?, urls: [String], request: FetchRequest = FetchRequest()) {
         self.name = name
         self.sha256 = sha256
         self.size = size
         self.urls = urls
+        self.request = request
     }
 }
 
@@ -56,6 +59,8 @@ package enum FetchPin: Sendable, Equatable {
     case lock(String?)
     /// The recipe itself.
     case recipe
+    /// A lock, of files that have addresses of their own and no archive behind them.
+    case lockedFiles
 }
 
 /// How the network is used.

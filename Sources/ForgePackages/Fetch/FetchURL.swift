@@ -54,10 +54,21 @@ package enum FetchURL {
         return (url[..<separator.upperBound] + host).lowercased()
     }
 
+    /// The path of a URL, escapes resolved, without query and fragment.
+    static func path(of url: String) -> String {
+        guard let separator = url.range(of: "://") else { return url }
+        let path = url[separator.upperBound...].drop { $0 != "/" }
+        return unescaped(path.prefix { $0 != "?" && $0 != "#" })
+    }
+
     /// The path that a `file:` URL names, escapes resolved; nil for other URLs.
     package static func localPath(_ url: String) -> String? {
         guard isLocal(url), let separator = url.range(of: "://") else { return nil }
-        let bytes = Array(url[separator.upperBound...].drop { $0 != "/" }.utf8)
+        return unescaped(url[separator.upperBound...].drop { $0 != "/" })
+    }
+
+    private static func unescaped(_ text: Substring) -> String {
+        let bytes = Array(text.utf8)
         var out: [UInt8] = []
         var i = 0
         while i < bytes.count {
@@ -82,6 +93,11 @@ package enum FetchURL {
         let path = url[separator.upperBound...].drop { $0 != "/" }
         let bases = mirrors.filter { plain($0.0) == name }.flatMap(\.1)
         return bases.map { $0 + path } + [url]
+    }
+
+    /// The places that may be asked: offline, files of this machine still.
+    package static func reachable(_ places: [String], offline: Bool) -> [String] {
+        offline ? places.filter(isLocal) : places
     }
 
     private static func plain(_ host: String) -> String {

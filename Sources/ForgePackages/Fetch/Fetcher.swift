@@ -95,19 +95,43 @@ package struct Fetcher {
     package func fetch(
         _ file: PinnedFile, into store: any ObjectStore, progress: @escaping (FetchProgress) -> Void = { _ in }
     ) throws -> Digest {
-        let digest = file.size.flatMap { Digest(hex: file.sha256, size: $0) }
-        if let digest, try store.contains(digest) { return digest }
-        try Files.makeDirectories(partialDirectory)
-        let kind = digest.map { FetchJob.Kind.object($0) } ?? .pinned(hex: file.sha256)
-        let job = FetchJob(name: file.name, kind: kind, urls: file.urls)
-        let session = try FetchSession(
-            [job], store: store, directory: partialDirectory, options: options, report: progress)
-        try session.run()
-        try store.flush()
-        guard let got = job.digest ?? digest, session.summary.failures.isEmpty else {
-            throw FetchFailure.error(session.summary.failures, pin: .recipe)
+        let got = try fetch([file], pin: .recipe, into: store, progress: progress)
+        guard let digest = got.first else { throw ForgeError(.bug, "\(file.name) has no digest") }
+        return digest
+    }
+
+    /// Brings files into the store that somebody pins by their SHA-256, those that it lacks.
+    /// - Returns: their digests, which say the sizes too, in the order of the files.
+    /// - Throws: one error for everything that could not be had: `.verification` if a place has other bytes, otherwise
+    ///   `.network`. What could be had is in the store all the same.
+    package func fetch(
+        _ files: [PinnedFile], pin: FetchPin, into store: any ObjectStore,
+        progress: @escaping (FetchProgress) -> Void = { _ in }
+    ) throws -> [Digest] {
+        var jobs: [String: FetchJob] = [:]
+        var wanted: [FetchJob] = []
+        for file in files where jobs[file.sha256] == nil {
+            let digest = file.size.flatMap { Digest(hex: file.sha256, size: $0) }
+            let kind = digest.map { FetchJob.Kind.object($0) } ?? .pinned(hex: file.sha256)
+            let job = FetchJob(name: file.name, kind: kind, urls: file.urls, request: file.request)
+            job.digest = digest
+            jobs[file.sha256] = job
+            if let digest, try store.contains(digest) { continue }
+            wanted.append(job)
         }
-        return got
+        if !wanted.isEmpty {
+            try Files.makeDirectories(partialDirectory)
+            let session = try FetchSession(
+                wanted, store: store, directory: partialDirectory, options: options, report: progress)
+            try session.run()
+            try store.flush()
+            let failures = session.summary.failures
+            if !failures.isEmpty { throw FetchFailure.error(failures, pin: pin) }
+        }
+        return try files.map { file in
+            guard let digest = jobs[file.sha256]?.digest else { throw ForgeError(.bug, "\(file.name) has no digest") }
+            return digest
+        }
     }
 
     /// Writes an answer of unknown digest to a file; the caller verifies it.

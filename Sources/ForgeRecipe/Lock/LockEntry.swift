@@ -5,6 +5,7 @@ package struct LockEntry: Sendable, Equatable {
     /// What was pinned, by the kind of source.
     package enum Body: Sendable, Equatable {
         case debian(DebianLock)
+        case downloads([LockedDownload])
         /// Of a locker that keeps its own form: the value of `content`.
         case other(JSON)
     }
@@ -44,147 +45,84 @@ package struct LockEntry: Sendable, Equatable {
     /// What it pins of Debian archives, if it does.
     package var debian: DebianLock? { if case .debian(let lock) = body { lock } else { nil } }
 
+    /// What it pins of single files, if it does.
+    package var downloads: [LockedDownload]? { if case .downloads(let files) = body { files } else { nil } }
+
     /// The version of a package that it pins, or of a source package.
     package func version(of name: String) -> String? {
         debian?.packages.first { $0.name == name }?.version ?? debian?.sources.first { $0.name == name }?.version
     }
 
     /// Every file that it pins: what a build of it can't do without.
-    package var files: [Digest] {
+    package var files: [LockedBytes] {
         switch body {
-        case .debian(let lock): lock.packages.map(\.digest) + lock.sources.flatMap { $0.files.map(\.digest) }
+        case .debian(let lock):
+            (lock.packages.map(\.digest) + lock.sources.flatMap { $0.files.map(\.digest) }).map(LockedBytes.init)
+        case .downloads(let files): files.map(\.file)
         case .other: []
         }
     }
-}
 
-/// A set of Debian packages and the signed indexes that vouch for it. Names no host.
-package struct DebianLock: Sendable, Equatable {
-    /// The state of the archives that a snapshot service should be asked for: `20250520T000000Z`.
-    package var snapshot: String
-    package var archives: [LockedArchive]
-    /// Sorted by name.
-    package var packages: [LockedPackage]
-    /// Sorted by name.
-    package var sources: [LockedSource]
-
-    package init(
-        snapshot: String, archives: [LockedArchive], packages: [LockedPackage], sources: [LockedSource] = []
-    ) {
-        self.snapshot = snapshot
-        self.archives = archives
-        self.packages = packages
-        self.sources = sources
+    /// What changes from an earlier entry to this one; everything is new if there is none.
+    package func changes(since previous: LockEntry?) -> [LockChange] {
+        LockChange.between(previous?.contents ?? [:], contents)
     }
-}
 
-/// One suite of one archive, as it was when the lock was made.
-package struct LockedArchive: Sendable, Equatable {
-    /// One index file, by its path below the suite's directory.
-    package struct Index: Sendable, Equatable {
-        package var path: String
-        package var digest: Digest
+    /// What it pins, by name, in no order.
+    package var names: [String] { Array(contents.keys) }
 
-        package init(path: String, digest: Digest) {
-            self.path = path
-            self.digest = digest
+    /// How many things it pins, and what one of them is called.
+    package var count: (number: Int, noun: String) {
+        switch body {
+        case .debian(let lock) where !lock.sources.isEmpty: (lock.sources.count, "source package")
+        case .debian(let lock): (lock.packages.count, "package")
+        case .downloads(let files): (files.count, "file")
+        case .other: (1, "thing")
         }
     }
 
-    /// Archive id, for which mirrors are found: `debian`.
-    package var archive: String
-    /// The suite as it was asked for.
-    package var suite: String
-    package var codename: String
-    package var components: [String]
-    /// `Date` of the Release file, in seconds since 1970.
-    package var date: Int64
-    /// Digest of the signed text of the Release file.
-    package var release: Digest
-    /// Fingerprint of the primary key that signed it.
-    package var signedBy: String
-    package var indexes: [Index]
-
-    package init(
-        archive: String, suite: String, codename: String, components: [String], date: Int64, release: Digest,
-        signedBy: String, indexes: [Index]
-    ) {
-        self.archive = archive
-        self.suite = suite
-        self.codename = codename
-        self.components = components
-        self.date = date
-        self.release = release
-        self.signedBy = signedBy
-        self.indexes = indexes
-    }
-}
-
-/// One package file.
-package struct LockedPackage: Sendable, Equatable {
-    package var name: String
-    package var version: String
-    /// `all`, or the architecture of the machine.
-    package var architecture: String
-    package var digest: Digest
-    /// Path below the archive's root: `pool/main/b/bash/bash_5.2.15-2+b2_amd64.deb`.
-    package var path: String
-    /// Archive id and suite that vouch for it.
-    package var archive: String
-    package var suite: String
-    /// Source package and its version.
-    package var source: String
-    package var sourceVersion: String
-    package var section: String
-    package var isEssential: Bool
-
-    package init(
-        name: String, version: String, architecture: String, digest: Digest, path: String, archive: String,
-        suite: String, source: String, sourceVersion: String, section: String = "", isEssential: Bool = false
-    ) {
-        self.name = name
-        self.version = version
-        self.architecture = architecture
-        self.digest = digest
-        self.path = path
-        self.archive = archive
-        self.suite = suite
-        self.source = source
-        self.sourceVersion = sourceVersion
-        self.section = section
-        self.isEssential = isEssential
-    }
-}
-
-/// One source package: its `.dsc` and the files that it lists.
-package struct LockedSource: Sendable, Equatable {
-    package struct File: Sendable, Equatable {
-        /// Below the archive's root: `pool/main/h/hello/hello_2.10-3.dsc`.
-        package var path: String
-        package var digest: Digest
-
-        package init(path: String, digest: Digest) {
-            self.path = path
-            self.digest = digest
+    private var contents: LockContents {
+        switch body {
+        case .debian(let lock): lock.contents
+        case .downloads(let files):
+            LockEntry.contents(files.map { ($0.name, $0.file.sha256) })
+        case .other(let content): ["content": .init(version: Digest.of(content.description).hex, bytes: [])]
         }
-
-        package var name: String { path.split(separator: "/").last.map(String.init) ?? path }
     }
 
-    package var name: String
-    package var version: String
-    /// Archive id and suite that vouch for it.
-    package var archive: String
-    package var suite: String
-    /// Sorted by path.
-    package var files: [File]
+    private static func contents(_ files: [(name: String, sha256: String)]) -> LockContents {
+        Dictionary(
+            files.map { ($0.name, .init(version: "sha256:\($0.sha256.prefix(12))…", bytes: [$0.sha256])) },
+            uniquingKeysWith: { first, _ in first })
+    }
+}
 
-    package init(name: String, version: String, archive: String, suite: String, files: [File]) {
+/// The name of some bytes from outside.
+package struct LockedBytes: Sendable, Equatable {
+    /// 64 small hexadecimal digits.
+    package var sha256: String
+    /// Bytes; nil where only the digest was published.
+    package var size: Int64?
+
+    package init(sha256: String, size: Int64? = nil) {
+        self.sha256 = sha256
+        self.size = size
+    }
+
+    package init(_ digest: Digest) { self.init(sha256: digest.hex, size: digest.size) }
+
+    package var digest: Digest? { size.flatMap { Digest(hex: sha256, size: $0) } }
+}
+
+/// One file of the stage `downloads`. Its addresses stand in the request.
+package struct LockedDownload: Sendable, Equatable {
+    /// Of the file in the stage's options.
+    package var name: String
+    package var file: LockedBytes
+
+    package init(name: String, file: LockedBytes) {
         self.name = name
-        self.version = version
-        self.archive = archive
-        self.suite = suite
-        self.files = files
+        self.file = file
     }
 }
 
@@ -204,24 +142,23 @@ package struct LockChange: Sendable, Equatable, CustomStringConvertible {
         case (nil, nil): name
         }
     }
-}
 
-extension DebianLock {
-    /// What changes from this set to another, by name.
-    package func changes(to other: DebianLock) -> [LockChange] {
-        let (before, after) = (contents, other.contents)
-        return Set(before.keys).union(after.keys).sorted { $0.precedes($1) }.compactMap { name in
+    /// What changes from one set to another, by name.
+    static func between(_ before: LockContents, _ after: LockContents) -> [LockChange] {
+        Set(before.keys).union(after.keys).sorted { $0.precedes($1) }.compactMap { name in
             let (old, new) = (before[name], after[name])
-            if old?.digests == new?.digests && old?.version == new?.version { return nil }
-            return LockChange(name: name, old: old?.version, new: new?.version)
+            return old == new ? nil : LockChange(name: name, old: old?.version, new: new?.version)
         }
     }
+}
 
-    /// Version and bytes of everything in it, by name.
-    private var contents: [String: (version: String, digests: [Digest])] {
-        Dictionary(
-            packages.map { ($0.name, ($0.version, [$0.digest])) }
-                + sources.map { ($0.name, ($0.version, $0.files.map(\.digest))) },
-            uniquingKeysWith: { first, _ in first })
-    }
+/// What a set is made of, by name.
+typealias LockContents = [String: LockContent]
+
+/// One thing of a set.
+struct LockContent: Equatable {
+    /// What people tell it from others by.
+    var version: String
+    /// SHA-256 of its files.
+    var bytes: [String]
 }

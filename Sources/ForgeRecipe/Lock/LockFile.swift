@@ -83,6 +83,7 @@ extension LockEntry {
             fields.append(("archives", .array(lock.archives.map(\.json))))
             fields.append(("packages", .array(lock.packages.map(\.json))))
             if !lock.sources.isEmpty { fields.append(("sources", .array(lock.sources.map(\.json)))) }
+        case .downloads(let files): fields.append(("downloads", .array(files.map(\.json))))
         case .other(let content): fields.append(("content", content))
         }
         return .object(fields)
@@ -112,6 +113,14 @@ extension LockedArchive {
                     })
             ),
         ])
+    }
+}
+
+extension LockedDownload {
+    var json: JSON {
+        .object(
+            [("name", .string(name)), ("sha256", .string(file.sha256))] + (file.size.map { [("size", .int($0))] } ?? [])
+        )
     }
 }
 

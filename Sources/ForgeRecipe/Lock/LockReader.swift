@@ -31,8 +31,8 @@ struct LockReader {
 
     func entry(_ json: JSON, at path: Path) throws(ForgeError) -> LockEntry {
         let required = ["id", "parameters", "lock", "request-digest", "request", "date"]
-        let fields = try object(
-            json, at: path, required: required, optional: ["snapshot", "archives", "packages", "sources", "content"])
+        let bodies = ["snapshot", "archives", "packages", "sources", "downloads", "content"]
+        let fields = try object(json, at: path, required: required, optional: bodies)
         var parameters: [String: String] = [:]
         for (name, value) in fields["parameters"]?.object ?? [] {
             guard let value = value.string else { throw fault("parameter “\(name)” is not text", path) }
@@ -41,6 +41,8 @@ struct LockReader {
         let body: LockEntry.Body
         if let content = fields["content"] {
             body = .other(content)
+        } else if let list = fields["downloads"] {
+            body = .downloads(try downloads(list, at: path + [.key("downloads")]))
         } else {
             body = .debian(try debian(fields, at: path))
         }
@@ -85,6 +87,20 @@ struct LockReader {
             lock.sources.append(source)
         }
         return lock
+    }
+
+    private func downloads(_ json: JSON, at path: Path) throws(ForgeError) -> [LockedDownload] {
+        var files: [LockedDownload] = []
+        for (i, item) in (json.array ?? []).enumerated() {
+            let place = path + [.index(i)]
+            let fields = try object(item, at: place, required: ["name", "sha256"], optional: ["size"])
+            let name = try string(fields, "name", place)
+            guard !files.contains(where: { $0.name == name }) else { throw fault("“\(name)” is locked twice", place) }
+            let sha256 = try digest(fields.merging(["size": .int(0)]) { old, _ in old }, place).hex
+            let size = fields["size"] == nil ? nil : try int(fields, "size", place)
+            files.append(LockedDownload(name: name, file: LockedBytes(sha256: sha256, size: size)))
+        }
+        return files
     }
 
     private func source(_ json: JSON, at path: Path) throws(ForgeError) -> LockedSource {
