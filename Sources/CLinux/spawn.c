@@ -138,6 +138,8 @@ static int run_program(void *argument) {
 static _Noreturn void reap_for_program(struct start *start) {
     int reports = start->reports[1];
     prctl(PR_SET_NAME, "forge-reaper", 0, 0, 0);
+    /* An ordinary user's change of ids has hidden this process from its own user, who may want to join its namespaces. */
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     int program = clone(run_program, start->program_stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     if (program < 0) fail(reports, FORGE_AT_FORK, 0);
     /* A program that could not be started has said so before this. */
@@ -181,6 +183,7 @@ static int child(void *argument) {
     umask(022);
     for (size_t i = 0; i < request->step_count; i++)
         if (forge_run_step(request->steps, i) != 0) fail(reports, FORGE_AT_STEP, (int)i);
+    follow_parent(reports); /* once more: so does entering a user namespace */
     if (!request->path) _exit(0);
     if (request->namespaces & CLONE_NEWPID) reap_for_program(start);
     return run_program(start);

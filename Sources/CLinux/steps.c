@@ -1,9 +1,13 @@
 /* The steps a child takes in its new namespaces. Async-signal-safe: see spawn.c. */
 #define _GNU_SOURCE
 #include "internal.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -87,18 +91,66 @@ static int detach_old_root(void) {
     return chdir("/");
 }
 
-static int bring_loopback_up(void) {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    struct ifreq request;
-    memset(&request, 0, sizeof request);
-    strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    int result = ioctl(fd, SIOCSIFFLAGS, &request);
+static int close_after(int fd, int result) {
     int error = errno;
     close(fd);
     errno = error;
     return result;
+}
+
+static struct ifreq interface_request(const char *name) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+    return request;
+}
+
+static int bring_up(int fd, const char *name) {
+    struct ifreq request = interface_request(name);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    return ioctl(fd, SIOCSIFFLAGS, &request);
+}
+
+static int bring_loopback_up(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    return close_after(fd, bring_up(fd, "lo"));
+}
+
+static int set_address(int fd, const char *name, unsigned long operation, in_addr_t value) {
+    struct ifreq request = interface_request(name);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = value};
+    memcpy(&request.ifr_addr, &address, sizeof address);
+    return ioctl(fd, operation, &request);
+}
+
+static int make_bridge(const char *name, const char *address, unsigned long bits) {
+    struct in_addr value;
+    if (inet_pton(AF_INET, address, &value) != 1 || bits < 1 || bits > 32) return errno = EINVAL, -1;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (ioctl(fd, SIOCBRADDBR, name) != 0 || set_address(fd, name, SIOCSIFADDR, value.s_addr) != 0
+        || set_address(fd, name, SIOCSIFNETMASK, htonl(~0U << (32 - bits))) != 0)
+        return close_after(fd, -1);
+    return close_after(fd, bring_up(fd, name));
+}
+
+/* The tap stays when this descriptor is closed: who opens the same name later is plugged in. */
+static int make_tap(const char *name, const char *bridge) {
+    int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (tap < 0) return -1;
+    struct ifreq request = interface_request(name);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (ioctl(tap, TUNSETIFF, &request) != 0 || ioctl(tap, TUNSETPERSIST, 1) != 0) return close_after(tap, -1);
+    close(tap);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    request = interface_request(name);
+    if (ioctl(fd, SIOCGIFINDEX, &request) != 0) return close_after(fd, -1);
+    struct ifreq port = interface_request(bridge);
+    port.ifr_ifindex = request.ifr_ifindex;
+    if (ioctl(fd, SIOCBRADDIF, &port) != 0) return close_after(fd, -1);
+    return close_after(fd, bring_up(fd, name));
 }
 
 int forge_run_step(struct forge_step *steps, size_t index) {
@@ -124,6 +176,9 @@ int forge_run_step(struct forge_step *steps, size_t index) {
     case FORGE_NO_NEW_PRIVILEGES: return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case FORGE_FIXED_ADDRESSES: personality(ADDR_NO_RANDOMIZE); return 0;
     case FORGE_REMOVE: return forge_remove_tree(step->target);
+    case FORGE_JOIN: return setns((int)step->flags, CLONE_NEWUSER | CLONE_NEWNET);
+    case FORGE_BRIDGE: return make_bridge(step->target, step->source, step->flags);
+    case FORGE_TAP: return make_tap(step->target, step->source);
     }
     errno = EINVAL;
     return -1;

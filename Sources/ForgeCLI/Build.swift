@@ -10,6 +10,8 @@ struct Build {
     let session: Session
     /// What the caller has read already, if it has.
     var known: Recipe?
+    /// Stages of the recipe that are made beside those of the artifacts.
+    var beside: [String] = []
 
     struct Outcome {
         var recipe: Recipe
@@ -71,7 +73,8 @@ struct Build {
             durations: { durations(of: planned.plan, recipe, store) })
         // The engine does not keep its observer alive.
         try withExtendedLifetime(observers) {
-            try engine.run(wanted: planned.plan.artifacts.map(\.source.action))
+            try engine.run(
+                wanted: planned.plan.artifacts.map(\.source.action) + beside.compactMap { planned.actions[$0] })
         }
         session.console.clearLive()
         // Helpers that were stopped could not remove their own directories.

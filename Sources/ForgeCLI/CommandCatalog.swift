@@ -26,7 +26,6 @@ enum CommandCatalog {
         .value("memory", "MIB", "Memory of the virtual machine; default 2048"),
         .value("seed", "FILE", "A cloud-init seed image; default: the recipe's seed.iso if it has one"),
         .flag("no-seed", "Attach no cloud-init seed"),
-        .value("disk", "FILE", "A disk image to attach, kept between runs; made if it is not there (8 GiB)"),
     ]
 
     static let all: [CommandSyntax] = [
@@ -151,17 +150,33 @@ enum CommandCatalog {
             name: "run", summary: "Boot a built image in QEMU",
             discussion: "The serial console is this terminal; leave with ctrl-A X. SSH of the machine is forwarded.",
             operands: [recipe],
-            options: [set, output] + machine + [.value("ssh-port", "PORT", "Port of this host for SSH; default 2222")]
-                + running + sources + [locked],
-            examples: [("forge run debian-node --firmware uefi", "boot by UEFI")]),
+            options: [set, output] + machine + [
+                .value("disk", "FILE", "A disk to write to, kept between runs; made if it is not there (ext4, 8 GiB)"),
+                .flag("netboot", "Boot the recipe's netboot folder over HTTP instead of its ISO"),
+                .value("ssh-port", "PORT", "Port of this host for SSH; default 2222"),
+            ] + running + sources + [locked],
+            examples: [
+                ("forge run debian-node --firmware uefi", "boot by UEFI"),
+                ("forge run debian-node --disk data.img", "what is written is there again in the next run"),
+            ]),
         CommandSyntax(
-            name: "test", summary: "Boot a built image and check what the recipe's tests say", operands: [recipe],
+            name: "test", summary: "Boot a built image and check what the recipe's tests say",
+            discussion: """
+                Tests whose machines join a cluster start a control plane beside them and take long: they run with --join, \
+                and nothing else does then.
+                """,
+            operands: [recipe],
             options: [
                 set, output, .value("only", "NAME", "Run this test only", repeats: true),
+                .flag("join", "Run the tests whose machines join a cluster"),
+                .value("machines", "N", "How many machines join; default: what the test says"),
                 .value("timeout", "SECONDS", "Longest time for one boot; default 600"),
             ] + machine + running + sources
                 + [locked],
-            examples: [("forge test debian-node --firmware uefi", "the tests by UEFI only")]),
+            examples: [
+                ("forge test debian-node --firmware uefi", "the tests by UEFI only"),
+                ("forge test k8s-livecd --join --machines 2", "two machines join a cluster"),
+            ]),
         CommandSyntax(
             name: "cache", summary: "Look after the cache",
             discussion: """

@@ -12,6 +12,8 @@ struct PublishedArtifact {
     var absolute: String
     var digest: Digest
     var mediaType: String
+    /// The media type of bytes that nothing is known of.
+    static let plain = "application/octet-stream"
 
     var json: JSON {
         .object([
@@ -34,12 +36,12 @@ struct Publisher {
         var artifacts: [PublishedArtifact] = []
         for artifact in planned.plan.artifacts {
             let output = try engine.output(artifact.source)
-            guard output.kind == .file else {
-                throw ForgeError(
-                    .badInput, "artifact “\(artifact.path)” is a tree", at: nil,
-                    remedy: "pack it first: stage tarball, squashfs or disk-image")
+            switch output.kind {
+            case .file:
+                let mediaType = artifact.mediaType ?? PublishedArtifact.plain
+                artifacts.append(try place(output.digest, artifact.path, mediaType))
+            case .tree: artifacts += try placeFolder(output.digest, artifact.path)
             }
-            artifacts.append(try place(output.digest, artifact.path, artifact.mediaType ?? "application/octet-stream"))
         }
         let packages = try kept(provided(planned, engine).pretty(depth: 4))
         artifacts.append(try place(packages, "packages.json", "application/json"))
@@ -97,6 +99,22 @@ struct Publisher {
         try store.export(digest, to: temporary, mode: 0o644)
         try Files.move(temporary, to: target)
         return artifact
+    }
+
+    /// The files of a tree. What a folder of `out/` can't be, or a web server can't show, is refused.
+    private func placeFolder(_ tree: Digest, _ path: String) throws -> [PublishedArtifact] {
+        try Tree.load(tree, from: store).entries.compactMap { entry in
+            let name = "\(path)/\(entry.path)"
+            switch entry.kind {
+            case .directory: return nil
+            case .file(let digest) where Artifact.isPlain(name): return try place(digest, name, PublishedArtifact.plain)
+            default:
+                throw ForgeError(
+                    .badInput, "artifact “\(path)” is a tree that can't be published as a folder",
+                    details: ["“\(entry.path)” is no file with a plain name"],
+                    remedy: "pack it first: stage tarball, squashfs or disk-image")
+            }
+        }
     }
 
     /// What each stage put into the artifacts, without what only tools are made of.

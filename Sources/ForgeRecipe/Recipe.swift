@@ -73,16 +73,29 @@ package struct OutputReference: Sendable, Hashable, CustomStringConvertible {
     package var stage: String
     package var output: String
 
+    package init(stage: String, output: String) {
+        self.stage = stage
+        self.output = output
+    }
+
     package var description: String { "\(stage).\(output)" }
 }
 
 /// An output that is published.
 package struct Artifact: Sendable, Equatable {
-    /// Below `out/<recipe>/`.
+    /// Below `out/<recipe>/`; a tree is a folder there.
     package var path: String
     package var source: OutputReference
     package var kind: ArtifactKind
     package var location: SourceLocation
+
+    /// Whether a path can stand in URLs and checksum files without quotes.
+    package static func isPlain(_ path: String) -> Bool {
+        path.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || "._+-=@~/".utf8.contains(byte)
+        }
+    }
 }
 
 extension Recipe {

@@ -48,10 +48,11 @@ struct RecipeReader {
                 remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
         let tests = BootTestReader(
-            faults: faults, expander: expander, artifacts: artifacts, faulty: artifacts.count < artifactEntries.count
+            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: directory, file: file,
+            faulty: artifacts.count < artifactEntries.count
         ).tests(fields.list("tests"))
         fields.finish()
-        graph.warnUnused(stages, artifacts)
+        graph.warnUnused(stages, artifacts, tests)
         expander.warnUnused(in: node)
         return Recipe(
             name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,
@@ -190,11 +191,7 @@ struct RecipeReader {
     /// Paths of artifacts go into URLs and checksum files and must not leave the output directory.
     private func checkPath(_ entry: YAMLEntry, others: inout ArtifactPaths) {
         let path = entry.key
-        let plain = path.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-                || "._+-=@~/".utf8.contains(byte)
-        }
-        if !TextFormat.relativePath.accepts(path) || !plain || path.hasPrefix("-") {
+        if !TextFormat.relativePath.accepts(path) || !Artifact.isPlain(path) || path.hasPrefix("-") {
             faults.add(
                 "“\(path)” can't be the path of an artifact", at: entry.keyLocation,
                 remedy: "use a relative path of letters, digits and . _ + - = @ ~ without “.” and “..” as parts")

@@ -225,11 +225,11 @@ package enum RecipeReference {
         ```yaml
         tests:
           - name: boot
-            iso: node.iso                          # or disk: …, or netboot: {kernel: …, initrd: …, command-line: …}
+            iso: node.iso                          # what the machine starts from: see below
             firmware: [bios, uefi]                 # once with each; default [bios]
             memory: 2G                             # default 2G
             cpus: 2                                # default 2
-            disks: [8G]                            # empty disks
+            disks: [8G, {size: 1G, format: ext4, label: FORGE_DATA}]     # see below
             seed: {user-data: "#cloud-config"}     # NoCloud; also meta-data, network-config
             timeout: 300                           # seconds to boot
             checks:                                # each is tried again until it holds, for `timeout` seconds (60)
@@ -237,7 +237,30 @@ package enum RecipeReference {
               - {command: hostname, output: node}                # the whole output, trimmed; exit: 0
               - {command: uname -r, contains: amd64}
               - {no-failed-units: true, except: [a.service]}
+              - {reboot: true}                                   # with the same disks; `timeout` is that of the boot
+              - {disk: 1, unchanged: true}                       # the bytes are those it had when the test began
+          - name: join
+            iso: node.iso
+            machines: 1                            # 1 to 9; --machines says otherwise
+            cluster:                               # for `forge test --join` only: see Booting
+              root: control-plane.tree             # <id>.<output>: the root file system that the script runs in
+              run: tests/control-plane             # a script of the recipe
+              environment: {CA_HASH: wrong}        # its variables
+              timeout: 300                         # seconds until the machines can join
+            checks:
+              - {on: cluster, command: kubectl get nodes, contains: " Ready ", timeout: 600}
+              - {unit: kubelet.service}                          # in each machine
         ```
+
+        | the machine starts | |
+        |---|---|
+        | `iso: node.iso` | from a CD, by the ISO's own boot loader |
+        | `disk: disk.qcow2` | from a disk; what it writes there is thrown away |
+        | `kernel: vmlinuz`, `initrd: initrd.img` | these, and no boot loader; `cmdline:` is added to `console=ttyS0,115200` |
+        | the same with `iso:` | these, with the ISO in the drive; `forge.media=` with its label is added, too |
+
+        `disks` are attached as `/dev/vda`, `/dev/vdb` … in their order (behind the one of `disk:`) and live as long as the
+        test, across reboots. A size alone is a blank disk; `format: ext4` makes a file system, with a `label` if you like.
 
         """
 }

@@ -193,33 +193,53 @@ package enum RecipeSchema {
     }
 
     private static var test: JSON {
-        object(
+        let disk = object(
+            [
+                ("size", size("Of the disk.")),
+                ("format", words(BootTest.Disk.Format.allCases.map(\.rawValue), "What is on it; default blank.")),
+                ("label", string("Of the file system.")),
+            ], required: ["size"])
+        return object(
             [
                 ("name", string(pattern: TextFormat.name.pattern)), ("when", reference("when")),
-                ("iso", string("The artifact that the machine boots.")),
-                ("disk", string("The artifact that the machine boots.")),
-                (
-                    "netboot",
-                    object(
-                        [("kernel", string()), ("initrd", string()), ("command-line", string())],
-                        required: ["kernel", "initrd"])
-                ), ("firmware", array(words(BootTest.Firmware.allCases.map(\.rawValue)))),
+                ("iso", string("The artifact in the machine's CD drive.")),
+                ("disk", string("The artifact that is the machine's disk.")),
+                ("netboot", string("The artifact, a folder, that a web server shows; netboot.ipxe in it is started.")),
+                ("kernel", string("The artifact that is started in place of the boot loader of an ISO.")),
+                ("initrd", string("Its initramfs.")), ("cmdline", string("Added to its command line.")),
+                ("firmware", array(words(BootTest.Firmware.allCases.map(\.rawValue)))),
                 ("memory", size("Of the machine.")), ("cpus", integer(minimum: 1)),
-                ("disks", array(size("Of an empty disk."))),
+                ("disks", array(any([size("Of an empty disk."), disk]), "They live as long as the test.")),
                 ("seed", object([("user-data", string()), ("meta-data", string()), ("network-config", string())])),
+                ("cluster", cluster),
+                ("machines", integer("Of a cluster.", minimum: 1, maximum: BootTest.mostMachines)),
                 ("timeout", integer("Seconds to boot.", minimum: 1)), ("checks", array(reference("check"))),
             ], required: ["name"])
     }
 
+    private static var cluster: JSON {
+        object(
+            [
+                ("root", described(reference("reference"), "The root file system that the control plane runs in.")),
+                ("run", string("The script of the recipe that makes the control plane.")),
+                ("environment", environment), ("timeout", integer("Seconds until it is ready.", minimum: 1)),
+            ], required: ["root", "run"])
+    }
+
     private static var check: JSON {
-        object([
+        let always = JSON.object([("const", .bool(true))])
+        return object([
             ("unit", string("A systemd unit.")),
             ("state", words(BootTest.UnitState.allCases.map(\.rawValue), "Of the unit.")),
             ("command", string("A shell command.")),
+            ("on", words(["cluster"], "Where the command runs; else in each machine.")),
             ("exit", integer("Status of the command.", minimum: 0, maximum: 255)),
             ("output", string("The command's whole output, trimmed.")),
             ("contains", string("A part of the command's output.")),
-            ("no-failed-units", .object([("const", .bool(true))])), ("except", array(string("A unit that may fail."))),
+            ("no-failed-units", always), ("except", array(string("A unit that may fail."))),
+            ("reboot", described(always, "The machine starts again, with its disks.")),
+            ("disk", integer("A disk of the test; the first is 0.", minimum: 0)),
+            ("unchanged", described(always, "The disk's bytes are those it had when the test began.")),
             ("timeout", integer("Seconds until it must hold.", minimum: 1)),
         ])
     }

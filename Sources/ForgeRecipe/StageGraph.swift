@@ -198,9 +198,9 @@ struct StageGraph {
             remedy: "remove one of these inputs")
     }
 
-    /// Warns of stages whose outputs reach no artifact.
-    func warnUnused(_ stages: [StageInstance], _ artifacts: [Artifact]) {
-        var used = Set(artifacts.map(\.source.stage))
+    /// Warns of stages whose outputs reach no artifact and no test.
+    func warnUnused(_ stages: [StageInstance], _ artifacts: [Artifact], _ tests: [BootTest]) {
+        var used = Set(artifacts.map(\.source.stage) + tests.compactMap { $0.cluster?.root.stage })
         // In this order each stage comes after those it needs, so going backwards reaches all of them.
         for stage in stages.reversed() where used.contains(stage.id) {
             for input in stage.inputs { used.formUnion(input.outputs.map(\.stage)) }

@@ -14,11 +14,15 @@ package struct ScriptStage {
     package init(_ request: HelperRequest, _ store: Store) throws {
         self.request = request
         self.store = store
-        // Directories laid out under one map of ids are of no use under another.
+        map = try ScriptStage.ownMap()
+        checkouts = try Checkouts(store, map: map)
+    }
+
+    /// The name of this process's map of ids: directories laid out under one are of no use under another.
+    static func ownMap() throws -> String {
         let fields = String(decoding: try Files.read("/proc/self/uid_map"), as: UTF8.self).split(separator: " ")
         let outside = fields.count > 1 ? fields[1] : "0"
-        map = outside == "0" ? "root" : "uid\(outside)"
-        checkouts = try Checkouts(store, map: map)
+        return outside == "0" ? "root" : "uid\(outside)"
     }
 
     /// Where things are in the sandbox.

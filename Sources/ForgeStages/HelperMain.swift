@@ -18,6 +18,9 @@ package enum HelperMain {
                 let request = try HelperRequest(json: try ActionChild.message())
                 try ActionChild.run(events, request, in: try Store(directory: request.cache, sweeping: false), perform)
             case "shell" where words.count > 1: return try shell(words[1], command: words.count > 2 ? words[2] : nil)
+            case "control-plane" where words.count == 2:
+                return try ControlPlane.run(
+                    try ControlPlaneRequest(json: try JSON(parsing: try Files.read(words[1]), file: words[1])))
             case "lock": try HelperLock(events: events).run(try ActionChild.message())
             case "hash": try HelperHash(events: events).run(try ActionChild.message())
             case "remove" where words.count == 2: try Files.remove(words[1])

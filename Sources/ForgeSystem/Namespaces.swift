@@ -10,19 +10,75 @@ package enum Namespaces: Sendable, Equatable {
     /// network but for the loopback interface, unless `network` is true.
     case `private`(network: Bool)
 
+    /// As `private` without a network, and with a network of its own for virtual machines.
+    case bridged(Bridge)
+    /// The user and network namespaces of a child, by its `pidfd`; all else is the host's.
+    case joined(Int32)
+
     var flags: UInt32 {
-        guard case .private(let network) = self else { return 0 }
         let base =
             NamespaceFlags.user | NamespaceFlags.mount | NamespaceFlags.pid | NamespaceFlags.uts | NamespaceFlags.ipc
-        return network ? base : base | NamespaceFlags.network
+        switch self {
+        case .none, .joined: return 0
+        case .private(let network): return network ? base : base | NamespaceFlags.network
+        case .bridged: return base | NamespaceFlags.network
+        }
     }
 
     /// What the child does to its new namespaces. The processes of the host vanish with the host's `/proc`.
     var steps: [SpawnStep] {
-        guard case .private(let network) = self else { return [] }
         let flags = MountFlags.noSetID | MountFlags.noDevices | MountFlags.noExecutables
-        return [.privateMounts, .hostName("forge"), .mount("proc", at: "/proc", flags: flags)]
-            + (network ? [] : [.loopback])
+        let base: [SpawnStep] = [.privateMounts, .hostName("forge"), .mount("proc", at: "/proc", flags: flags)]
+        switch self {
+        case .none: return []
+        case .private(let network): return base + (network ? [] : [.loopback])
+        case .bridged(let bridge): return base + [.loopback] + bridge.steps
+        case .joined(let pidfd):
+            return [SpawnStep(operation: .join, flags: UInt(pidfd), purpose: "join the network of the control plane")]
+        }
+    }
+}
+
+/// A bridge with an address, and taps that virtual machines are plugged into.
+package struct Bridge: Sendable, Equatable {
+    package var name: String
+    /// IPv4.
+    package var address: String
+    /// Bits of the network's part of the address.
+    package var bits: Int
+    package var taps: [String]
+
+    package init(name: String, address: String, bits: Int, taps: [String]) {
+        self.name = name
+        self.address = address
+        self.bits = bits
+        self.taps = taps
+    }
+
+    /// What makes taps.
+    private static let device = "/dev/net/tun"
+
+    /// - Throws: `unsupportedHost` if this host can't make taps.
+    package static func check() throws(ForgeError) {
+        guard access(device, R_OK | W_OK) != 0 else { return }
+        let missing = !Files.exists(device)
+        throw ForgeError(
+            .unsupportedHost, missing ? "there is no \(device)" : "\(device) can't be opened by this user",
+            details: ["virtual machines are plugged into a network with it"],
+            remedy: missing
+                ? "run `modprobe tun` as root; start a container with `--device /dev/net/tun`"
+                : "run `chmod 0666 \(device)` as root")
+    }
+
+    var steps: [SpawnStep] {
+        [
+            SpawnStep(
+                operation: .bridge, source: address, target: name, flags: UInt(bits),
+                purpose: "make the network bridge \(name)")
+        ]
+            + taps.map {
+                SpawnStep(operation: .tap, source: name, target: $0, purpose: "make the network interface \($0)")
+            }
     }
 }
 

@@ -78,9 +78,11 @@ package struct Command: Sendable {
         plan.program = try resolvedExecutable()
         plan.namespaces = namespaces.flags
         plan.steps = namespaces.steps
-        if namespaces != .none { plan.idMap = try IDMap.current() }
+        // Only new namespaces have ids to map.
+        let isNew = namespaces.flags != 0
+        if isNew { plan.idMap = try IDMap.current() }
         return try start(plan) { failure in
-            if namespaces != .none && failure.phase != FORGE_AT_EXEC && failure.phase != FORGE_AT_DIRECTORY {
+            if isNew && failure.phase != FORGE_AT_EXEC && failure.phase != FORGE_AT_DIRECTORY {
                 return failure.namespaceError()
             }
             return failure.programError(self, code: .unsupportedHost)

@@ -15,7 +15,7 @@ struct SpawnStep: Sendable, Equatable {
 
     enum Operation: UInt32, Sendable {
         case mount, openTree, place, directory, symlink, pivot, detachRoot, hostName, loopback, newKeyring
-        case noNewPrivileges, fixedAddresses, remove
+        case noNewPrivileges, fixedAddresses, remove, join, bridge, tap
     }
 
     static func mount(

@@ -108,35 +108,3 @@ import Testing
         for wrong in ["", "G", "-1G", "20GB", "99999999999G"] { #expect(Format.size(wrong) == nil, "\(wrong)") }
     }
 }
-
-@Suite struct VirtualMachineTests {
-    @Test func theCommandLineNamesEverythingThatIsAttached() {
-        var machine = VirtualMachine(
-            medium: .cdrom("/out/a,b.iso"), firmware: .uefi, acceleration: .emulation(threads: false), sshPort: 2222)
-        machine.firmwareFiles = ("/code", "/variables")
-        machine.seed = .directory("/seed")
-        machine.disks = [("/disk", "raw")]
-        machine.console = "/console"
-        let line = machine.arguments.joined(separator: " ")
-        #expect(line.contains("tcg,thread=single"))
-        #expect(line.contains("file=/out/a,,b.iso,media=cdrom,readonly=on"), "a comma in a path is doubled")
-        #expect(line.contains("unit=0,readonly=on,file=/code") && line.contains("unit=1,file=/variables"))
-        #expect(line.contains("driver=vvfat,read-only=on,label=CIDATA,dir=/seed"))
-        #expect(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"))
-        #expect(line.contains("-serial file:/console"))
-    }
-
-    @Test func aDiskIsNeverWrittenTo() {
-        let machine = VirtualMachine(medium: .disk("/d.qcow2"), firmware: .bios, acceleration: .kvm, sshPort: 1)
-        #expect(machine.arguments.contains("file=/d.qcow2,if=virtio,format=qcow2,snapshot=on"))
-    }
-
-    @Test func theKernelsVersionIsReadFromTheImage() {
-        var image = [UInt8](repeating: 0, count: 0x600)
-        image.replaceSubrange(0x202..<0x206, with: Array("HdrS".utf8))
-        image[0x20f] = 0x03
-        image.replaceSubrange(0x500..<0x50f, with: Array("6.1.0-56-amd64 ".utf8))
-        #expect(KernelImage.version(of: image) == "6.1.0-56-amd64")
-        #expect(KernelImage.version(of: Array("not a kernel".utf8)) == nil)
-    }
-}

@@ -38,7 +38,7 @@ final class TinyProject: Sendable {
     private static let root = Files.parent(of: Files.parent(of: Files.parent(of: #filePath)))
 
     /// `forge`, beside the tests.
-    private static let forge: String = {
+    static let forge: String = {
         let beside = Files.parent(of: Host.executablePath ?? "") + "/forge"
         return Files.exists(beside) ? beside : root + "/.build/debug/forge"
     }()

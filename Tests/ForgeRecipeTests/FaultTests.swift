@@ -17,7 +17,7 @@ struct FaultyRecipe: Sendable, CustomTestStringConvertible {
         #expect(faults.joined(separator: "\n") == faulty.faults)
     }
 
-    @Test func tableIsReadWhole() { #expect(FaultyRecipe.all.count == 63) }
+    @Test func tableIsReadWhole() { #expect(FaultyRecipe.all.count == 75) }
 }
 
 extension FaultyRecipe {
@@ -300,7 +300,77 @@ extension FaultyRecipe {
         # test without medium
         - disk: node-${suite}.squashfs
         + cpus: 2
-        = 39:5: the test must have one of “iso”, “disk” and “netboot”
+        = 39:5: the test must have one of “iso”, “disk” and “netboot”, or “kernel” and “initrd”
+        # kernel without initramfs
+        - disk: node-${suite}.squashfs
+        + kernel: node-${suite}.squashfs
+        = 39:5: the test lacks “initrd”
+        =   → a test whose machine starts a kernel by itself names “kernel” and “initrd”, and “cmdline” for what it adds to the kernel command line
+        # kernel beside a disk
+        - disk: node-${suite}.squashfs
+        + disk: node-${suite}.squashfs
+        +     cmdline: panic=1
+        = 39:5: the test lacks “kernel”
+        =   → a test whose machine starts a kernel by itself names “kernel” and “initrd”, and “cmdline” for what it adds to the kernel command line
+        = 39:5: the test has “cmdline”, which is for an “iso” or for no medium
+        # netboot of a file
+        - disk: node-${suite}.squashfs
+        -     firmware: [bios, uefi]
+        + netboot: node-${suite}.squashfs
+        +     firmware: [bios, uefi]
+        = 40:14: the test: the recipe publishes no folder “node-bookworm.squashfs”
+        # disk of a test
+        - memory: 3G
+        + disks: [1G, 7, {format: ext4}, {size: 1G, label: X}, {size: 1G, format: ext3}, {size: 1G, format: ext4, label: 0123456789abcdefg}]
+        = 42:17: a disk of the test must be a size such as 8G, or a mapping with “size”, not the number 7
+        = 42:20: a disk of the test lacks “size”
+        = 42:36: a blank disk has no label
+        =   → say which file system: format: ext4
+        = 42:77: “format” of a disk of the test must be one of blank, ext4, not “ext3”; did you mean “ext4”?
+        = 42:84: a label of ext4 has at most 16 bytes, not 17
+        # machines without a cluster
+        - memory: 3G
+        + machines: 2
+        = 39:5: only a test with “cluster” has several machines
+        # a cluster of nothing
+        - memory: 3G
+        + cluster: {rot: base.tree}
+        = 42:14: a test with “cluster” has no “seed”
+        =   → the script of the cluster makes the seed of each machine
+        = 42:14: “cluster” of the test lacks “root”
+        = 42:14: “cluster” of the test lacks “run”
+        = 42:15: unknown key “rot” in “cluster” of the test; did you mean “root”?
+        =   → known keys: environment, root, run, timeout
+        # a cluster's script that is not there, its root a file
+        - seed: {user-data: "#cloud-config"}
+        + cluster: {root: image.image, run: files/mot, environment: {FORGE_X: y}}
+        = 43:21: “root” of the test's cluster must be a tree, but image.image is a file
+        =   → name the root file system of a stage, for example one made by rootfs
+        = 43:39: “run” of the test's cluster: the recipe's folder has no “files/mot”; did you mean “motd”?
+        = 43:64: forge sets the variable “FORGE_X” of the cluster of the test itself
+        # a cluster's script that can't be run
+        - seed: {user-data: "#cloud-config"}
+        + cluster: {root: base.tree, run: files/motd}
+        = 43:37: “run” of the test's cluster: “files/motd” is no executable file
+        =   → run `chmod +x` on it
+        # a check on a cluster that is not there
+        - {unit: ssh.service}
+        + {on: cluster, command: kubectl get nodes}
+        = 45:9: a check is on the cluster, but the test has none
+        # check of a disk that is not there
+        - {unit: ssh.service}
+        + {disk: 0, unchanged: true}
+        = 45:9: a check is about disk 0, but the test has none
+        =   → the first one of “disks” is 0
+        # check of a disk that says nothing
+        - {unit: ssh.service}
+        + {disk: 0}
+        = 45:9: a check lacks “unchanged”
+        # no reboot
+        - {unit: ssh.service}
+        + {reboot: false}
+        = 45:18: “reboot” can only be true
+        =   → leave the check out
         # firmware
         - firmware: [bios, uefi]
         + firmware: [bios, ufei]
@@ -312,7 +382,7 @@ extension FaultyRecipe {
         # check of nothing
         - {unit: ssh.service}
         + {service: ssh.service}
-        = 45:9: a check must have one of “unit”, “command” and “no-failed-units”
+        = 45:9: a check must have one of “unit”, “command”, “no-failed-units”, “reboot” and “disk”
         # key twice
         - name: node
         + name: node

@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgeRecipe
+import Glibc
 import Testing
 
 @Suite struct RecipeTests {
@@ -34,6 +35,67 @@ import Testing
                 .unit("ssh.service", .active), .command("hostname", exit: 0, output: .exactly("node")),
                 .noFailedUnits(except: ["systemd-networkd-wait-online.service"]),
             ])
+    }
+
+    @Test func aTestCanHaveDisksAndAKernelOfItsOwn() throws {
+        let project = try Project()
+        let text = try #require(
+            Project.recipe.replacing(
+                first: "    disk: node-${suite}.squashfs\n",
+                with: """
+                        iso: node-${suite}.squashfs
+                        kernel: node-${suite}.squashfs
+                        initrd: node-${suite}.squashfs
+                        cmdline: forge.storage=split suite=${suite}
+                        disks: [64M, {size: 1G, format: ext4, label: DATA}]
+                        timeout: 120
+
+                    """
+            )?.replacing(
+                first: "      - {unit: ssh.service}\n",
+                with: "      - {reboot: true}\n      - {reboot: true, timeout: 9}\n      - {disk: 1, unchanged: true}\n"
+            ))
+        let test = try #require(try project.load(text).tests.first)
+        #expect(test.medium == .iso("node-bookworm.squashfs"))
+        #expect(test.kernel?.commandLine == "forge.storage=split suite=bookworm")
+        #expect(
+            test.disks == [
+                BootTest.Disk(size: 64 << 20, format: .blank, label: ""),
+                BootTest.Disk(size: 1 << 30, format: .ext4, label: "DATA"),
+            ])
+        #expect(test.checks.prefix(3).map(\.check) == [.reboot, .reboot, .unchanged(disk: 1)])
+        // A reboot takes as long as a boot, unless it says otherwise.
+        #expect(test.checks.prefix(3).map(\.seconds) == [120, 9, 60])
+    }
+
+    @Test func theRootOfAClusterIsUsedByItsTestAlone() throws {
+        let project = try Project()
+        try project.write("recipes/node/tests/plane", "#!/bin/sh\n")
+        chmod(project.root + "/recipes/node/tests/plane", 0o755)
+        let text = try #require(
+            Project.recipe.replacing(
+                first: "    seed: {user-data: \"#cloud-config\"}\n",
+                with: """
+                        machines: 2
+                        cluster: {root: over.tree, run: tests/plane, environment: {SUITE: "${suite}"}, timeout: 90}
+
+                    """
+            )?.replacing(
+                first: "      - {unit: ssh.service}\n", with: "      - {on: cluster, command: kubectl get nodes}\n"
+            )?.replacing(
+                first: "stages:\n",
+                with: "stages:\n  over: {stage: rootfs, inputs: {packages: packages.packages}}\n"))
+        let recipe = try project.load(text)
+        let test = try #require(recipe.tests.first)
+        #expect(
+            test.cluster
+                == BootTest.Cluster(
+                    root: OutputReference(stage: "over", output: "tree"),
+                    script: project.root + "/recipes/node/tests/plane", shownScript: "recipes/node/tests/plane",
+                    environment: [Variable(name: "SUITE", value: "bookworm")], seconds: 90))
+        #expect(test.machines == 2)
+        #expect(test.checks.map(\.onCluster) == [true, false, false])
+        #expect(recipe.warnings.isEmpty)
     }
 
     @Test func whatReachesNothingIsWarnedOf() throws {

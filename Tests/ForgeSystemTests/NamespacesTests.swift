@@ -62,6 +62,38 @@ import Testing
         #expect(try lab.probe(person, ["private", "/usr/bin/perl", "-e", script]).text == "connected\n")
     }
 
+    static let hasTaps = access("/dev/net/tun", R_OK | W_OK) == 0
+
+    /// What machines are plugged into, and what is started in there later.
+    @Test(.enabled(if: hasTaps), arguments: Person.able) func aNetworkForMachinesCanBeJoined(_ person: Person) throws {
+        if person == .ordinary, try Files.status("/dev/net/tun")?.mode != 0o666 { return }
+        let interfaces =
+            "cd /sys/class/net 2>/dev/null; tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort | xargs"
+        let route = "tail -n +2 /proc/net/route | cut -f1,2,8"
+        // The bridge has no link yet, because nobody has plugged in; its route is there all the same.
+        let (code, text) = try lab.probe(person, ["bridged", "id -u", "id -u; \(interfaces); \(route)"])
+        let lines = text.split(separator: "\n").sorted()
+        #expect(lines == ["0", "0", "lo plug tap1 tap2", "plug\t0000630A\t00FFFFFF"])
+        #expect(code == 0)
+    }
+
+    @Test(.enabled(if: hasTaps)) func whatHasJoinedDiesWithItsParent() throws {
+        let number = uniqueSleep()
+        let parent = try Command(Lab.probe, ["bridged", "true", "sleep \(number)"]).start()
+        #expect(try eventually { try processes(with: "sleep \(number)").count > 1 })
+        // The probe alone, not its group.
+        kill(parent.pid, SIGKILL)
+        #expect(try eventually { try processes(with: "sleep \(number)").isEmpty })
+    }
+
+    @Test func aBadBridgeIsNamed() throws {
+        let bridge = Bridge(name: "plug", address: "10.99.0.", bits: 24, taps: [])
+        let error = #expect(throws: ForgeError.self) {
+            try Command("/bin/true", namespaces: .bridged(bridge)).start()
+        }
+        #expect(error?.message.contains("make the network bridge plug") == true)
+    }
+
     @Test(arguments: Person.able) func mountsStayInside(_ person: Person) throws {
         let folder = try lab.directory("mount")
         let (_, text) = try lab.shell(person, "mount -t tmpfs none \(folder) && touch \(folder)/x && ls \(folder)")

@@ -24,6 +24,7 @@ struct Probe {
         case "network": return try privately(rest, network: true)
         case "plain":
             return finish(try Command(rest[0], Array(rest.dropFirst()), output: .descriptor(1)).start().drain().report)
+        case "bridged": return try bridged(rest)
         case "sandbox": return try sandbox(rest)
         case "remove":
             try Removal.remove(rest[0])
@@ -41,6 +42,22 @@ struct Probe {
             words[0], Array(words.dropFirst()), input: .descriptor(0), output: .descriptor(1),
             namespaces: .private(network: network))
         return finish(try command.start().drain().report)
+    }
+
+    /// `bridged FIRST SECOND`: a shell script in namespaces with a bridge of two taps, and a second one that joins them while
+    /// the first waits for the end of its input.
+    static func bridged(_ scripts: [String]) throws -> Int32 {
+        let bridge = Bridge(name: "plug", address: "10.99.0.1", bits: 24, taps: ["tap1", "tap2"])
+        let first = try Command(
+            "/bin/sh", ["-c", scripts[0] + "; cat >/dev/null"], input: .pipe, output: .descriptor(1),
+            namespaces: .bridged(bridge)
+        ).start()
+        let second = try Command(
+            "/bin/sh", ["-c", scripts[1]], output: .descriptor(1), namespaces: .joined(first.pidfd)
+        ).start().drain().report
+        first.closeInput()
+        let status = finish(try first.drain().report)
+        return status == 0 ? finish(second) : status
     }
 
     /// `sandbox [lower=DIR]… [scratch=DIR | directory=DIR] [ro=SOURCE:TARGET]… [rw=SOURCE:TARGET]… [timeout=S] --

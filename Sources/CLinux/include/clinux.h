@@ -25,6 +25,9 @@ enum forge_operation {
     FORGE_NO_NEW_PRIVILEGES,
     FORGE_FIXED_ADDRESSES, /* no address space randomisation; ignored where a filter forbids it */
     FORGE_REMOVE,         /* removes the tree at `target` */
+    FORGE_JOIN,           /* enters the user and network namespaces of the process of the pidfd `flags` */
+    FORGE_BRIDGE,         /* makes the bridge `target` with the IPv4 address `source`, of `flags` bits of network */
+    FORGE_TAP,            /* makes the tap `target`, a port of the bridge `source` */
 };
 
 struct forge_step {

@@ -25,7 +25,8 @@ struct DoctorCommand {
         for (program, package, purpose) in [
             ("gpgv", "gpgv", "verifies archives' signatures"),
             ("qemu-system-x86_64", "qemu-system-x86", "forge run and forge test"),
-            ("ssh", "openssh-client", "forge test"), ("dot", "graphviz", "forge graph --format svg"),
+            ("ssh", "openssh-client", "forge test"), ("busybox", "busybox", "forge run --netboot"),
+            ("mke2fs", "e2fsprogs", "forge run --disk"), ("dot", "graphviz", "forge graph --format svg"),
         ] {
             let needed = program == "gpgv"
             let found = Host.findProgram(program)
@@ -33,6 +34,13 @@ struct DoctorCommand {
                 Finding(
                     grade: found != nil ? .ok : needed ? .missing : .warning,
                     what: found ?? "no \(program) (\(purpose))", remedy: found == nil ? "apt install \(package)" : nil))
+        }
+        do {
+            try Bridge.check()
+            findings.append(Finding(grade: .ok, what: "network interfaces for forge test --join"))
+        } catch {
+            findings.append(
+                Finding(grade: .warning, what: "\(error.message) (forge test --join)", remedy: error.remedy))
         }
         let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
         findings.append(

@@ -7,21 +7,32 @@ import Glibc
 /// The key reaches the guest as a systemd credential (systemd.system-credentials(7), `tmpfiles.extra`), so the image
 /// needs neither a password nor anything of forge's in it.
 final class Guest {
-    private let child: Child
+    private let command: Command
+    private var child: Child
     private let directory: String
-    private let port: Int
+    private let network: VirtualMachine.Network
+    private let namespaces: Namespaces
     let console: String
     private let time: any TimeSource
+    private let signals: Signals
+    /// When the machine was switched on, in seconds of `time`.
+    let start: Double
 
     /// Boots a machine.
     /// - Parameters:
     ///   - machine: without console, credentials and firmware variables, which are made here.
     ///   - directory: an empty directory of this boot.
-    init(_ machine: VirtualMachine, qemu: String, directory: String, time: any TimeSource) throws {
+    ///   - namespaces: where the machine runs and can be reached.
+    init(
+        _ machine: VirtualMachine, qemu: String, directory: String, time: any TimeSource, signals: Signals,
+        namespaces: Namespaces = .none
+    ) throws {
         var machine = machine
         self.directory = directory
         self.time = time
-        port = machine.sshPort
+        self.signals = signals
+        self.namespaces = namespaces
+        network = machine.network
         console = "\(directory)/console.log"
         machine.console = console
         machine.credentials = [try Guest.credential(in: directory)]
@@ -31,7 +42,9 @@ final class Guest {
             try Files.write(variables, try Files.read(files.variables))
             machine.firmwareFiles = (files.code, variables)
         }
-        child = try Command(qemu, machine.arguments).start()
+        command = Command(qemu, machine.arguments, namespaces: namespaces)
+        start = Double(time.monotonic()) / 1e9
+        child = try command.start()
     }
 
     /// A key pair, and the credential that lets root of the guest accept it.
@@ -48,29 +61,55 @@ final class Guest {
         return ("tmpfiles.extra", file)
     }
 
-    private var seconds: Double { Double(time.monotonic()) / 1e9 }
+    /// Seconds since the machine was switched on.
+    var seconds: Double { Double(time.monotonic()) / 1e9 - start }
 
     /// What the serial console has shown.
     func consoleText() -> String { String(decoding: (try? Files.read(console)) ?? [], as: UTF8.self) }
 
     /// Waits until the guest answers.
     /// - Returns: seconds it took.
-    func waitForShell(seconds limit: Double, interrupted: () -> Bool) throws -> Double {
-        let start = seconds
-        while seconds - start < limit {
-            if interrupted() { throw ForgeError(.interrupted, "stopped; the machine is gone") }
+    func waitForShell(seconds limit: Double) throws -> Double {
+        let begin = seconds
+        while seconds - begin < limit {
+            try pause(milliseconds: 0)
             if let report = try child.reap() {
                 throw ForgeError(.stageFailed, "the machine stopped (QEMU \(report.status))", details: tail())
             }
             if consoleText().contains("Kernel panic") {
                 throw ForgeError(.stageFailed, "the kernel panicked", details: tail())
             }
-            if let result = try? run("true", seconds: 15), result.status == 0 { return seconds - start }
-            _ = try Poller.wait(fds: [child.pidfd], timeoutMilliseconds: 1000)
+            if let result = try? run("true", seconds: 15), result.status == 0 { return seconds - begin }
+            try pause(milliseconds: 1000)
         }
         throw ForgeError(
             .stageFailed, "the machine did not answer by SSH within \(Format.seconds(limit))", details: tail(),
             remedy: "see the whole console: \(console)")
+    }
+
+    /// Starts the system again, with the same disks, and waits until it answers.
+    func reboot(seconds limit: Double) throws {
+        let begin = seconds
+        // The connection may be cut before the command has ended.
+        _ = try? run("systemctl reboot", seconds: min(limit, 60))
+        // QEMU ends where a machine would start again (-no-reboot): what is left is what is on the disks.
+        while try child.reap() == nil {
+            guard seconds - begin < limit else {
+                throw ForgeError(
+                    .stageFailed, "the machine did not go down for a reboot within \(Format.seconds(limit))",
+                    details: tail())
+            }
+            try pause(milliseconds: 1000)
+        }
+        child = try command.start()
+        _ = try waitForShell(seconds: limit - (seconds - begin))
+    }
+
+    /// Waits a while, or until the machine ends.
+    /// - Throws: `interrupted` if a signal comes.
+    func pause(milliseconds: Int32) throws {
+        let ready = try Poller.wait(fds: [child.pidfd, signals.fd], timeoutMilliseconds: milliseconds)
+        if ready[1], signals.next() != nil { throw ForgeError(.interrupted, "stopped; the machine is gone") }
     }
 
     private func tail() -> [String] {
@@ -85,7 +124,9 @@ final class Guest {
             throw ForgeError(.unsupportedHost, "there is no ssh", remedy: "apt install openssh-client")
         }
         let result = try Command(
-            ssh, Guest.options(directory: directory, port: port) + ["root@127.0.0.1", command], errors: .null
+            ssh,
+            Guest.options(directory: directory, port: network.ssh.port) + ["root@\(network.ssh.address)", command],
+            errors: .null, namespaces: namespaces
         )
         .run(timeoutSeconds: limit)
         guard case .exited(let status) = result.report.status else { return (255, "") }

@@ -38,6 +38,14 @@ struct HostMachine {
         return found
     }
 
+    /// What shows a folder to machines that boot from the network; see `VirtualMachine.Medium.netboot`.
+    static func webServer() throws -> String {
+        if let path = Host.findProgram("busybox") { return path }
+        throw ForgeError(
+            .unsupportedHost, "there is no busybox, whose web server shows a netboot folder to the machine",
+            remedy: "apt install busybox, or run ci/setup --test")
+    }
+
     /// KVM if it really boots a kernel here, else the emulator. /dev/kvm may be there and even start without ever
     /// getting anywhere (nested virtual machines), so a kernel is started and must say its first line.
     ///
