@@ -1,4 +1,5 @@
 import ForgeBase
+import ForgeScripts
 import ForgeStore
 import ForgeSystem
 import Testing
