@@ -20,26 +20,27 @@ enum { UNKNOWN_TYPE = 0, DIRECTORY_TYPE = 4 }; /* DT_UNKNOWN, DT_DIR of <dirent.
 
 static int remove_at(int parent, const char *name, unsigned char type);
 
-static int empty_directory(int fd) {
+/* Removes what a listing from the start shows: how many entries, or -1. Removing while listing may skip some. */
+static long remove_entries(int fd) {
     _Alignas(struct entry) char buffer[2048];
+    long removed = 0;
+    if (lseek(fd, 0, SEEK_SET) < 0) return -1;
     for (;;) {
-        /* Removing while listing may skip entries, so list from the start until nothing is left. */
-        if (lseek(fd, 0, SEEK_SET) < 0) return -1;
-        int removed = 0;
-        for (;;) {
-            long count = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
-            if (count < 0) return -1;
-            if (count == 0) break;
-            for (long at = 0; at < count;) {
-                struct entry *entry = (struct entry *)(buffer + at);
-                at += entry->length;
-                if (strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0) continue;
-                if (remove_at(fd, entry->name, entry->type) != 0) return -1;
-                removed = 1;
-            }
+        long count = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+        if (count <= 0) return count < 0 ? -1 : removed;
+        for (long at = 0; at < count;) {
+            struct entry *entry = (struct entry *)(buffer + at);
+            at += entry->length;
+            if (strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0) continue;
+            if (remove_at(fd, entry->name, entry->type) != 0) return -1;
+            removed++;
         }
-        if (!removed) return 0;
     }
+}
+
+/* Many directories are empty, and listing one costs more than trying. */
+static int remove_empty(int parent, const char *name) {
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 /* What is said to be a directory is not tried as a file first. */
@@ -49,6 +50,7 @@ static int remove_at(int parent, const char *name, unsigned char type) {
         if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return 0;
         error = errno;
     }
+    if (remove_empty(parent, name) == 0) return 0;
     struct stat info;
     if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : -1;
     if (!S_ISDIR(info.st_mode)) return errno = error, -1;
@@ -57,11 +59,15 @@ static int remove_at(int parent, const char *name, unsigned char type) {
         fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return -1;
     if ((info.st_mode & 0700) != 0700) fchmod(fd, 0700);
-    int result = empty_directory(fd);
+    int result;
+    for (;;) {
+        long removed = remove_entries(fd);
+        result = removed < 0 ? -1 : remove_empty(parent, name);
+        if (result == 0 || removed <= 0 || (errno != ENOTEMPTY && errno != EEXIST)) break;
+    }
     error = errno;
     close(fd);
-    if (result == 0 && unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return -1;
-    if (result != 0) errno = error;
+    errno = error;
     return result;
 }
 

@@ -11,7 +11,10 @@ package struct CanonicalEncoder {
         bytes += field
     }
 
-    package mutating func add(_ text: String) { add(Array(text.utf8)) }
+    package mutating func add(_ text: String) {
+        add(UInt64(text.utf8.count))
+        bytes += text.utf8
+    }
 
     package mutating func add(_ digest: Digest) {
         add(digest.hash)

@@ -54,12 +54,7 @@ struct Build {
         let use = try store.hold()
         defer { withExtendedLifetime(use) {} }
         try Scratch.sweep(cache: store.directory, helper: try session.helper())
-        let ((recipe, planned), witnesses) = try TraceRecorder.span("plan", in: trace) {
-            try FileJournal.recording(ignoring: [store.directory]) {
-                let recipe = try known ?? session.recipe()
-                return (recipe, try session.plan(recipe))
-            }
-        }
+        let ((recipe, planned), witnesses) = try TraceRecorder.span("plan", in: trace) { try plan(store) }
         let runner = HelperRunner(
             helper: try session.helper(), store: store, surroundings: try session.surroundings(),
             signals: signals, time: session.time)
@@ -67,10 +62,15 @@ struct Build {
             console: session.console, now: { session.seconds }, width: { Terminal(fd: 2).columns })
         let times = ActionTimes(now: since)
         let observers = Observers([view, times] + (trace.map { [$0] } ?? []))
+        let earlier = EarlierBuilds(of: recipe, in: store)
         let engine = Engine(
             plan: planned.plan, cache: store, runner: runner, observer: observers,
             limits: try limits(), keepGoing: session.arguments.has("keep-going"),
-            durations: { durations(of: planned.plan, recipe, store) })
+            // A history that can't be read only costs the order.
+            durations: {
+                let known = (try? earlier.actions()) ?? [:]
+                return { known[planned.plan.actions[$0].name]?.action.seconds }
+            })
         // The engine does not keep its observer alive.
         try withExtendedLifetime(observers) {
             try engine.run(
@@ -95,10 +95,27 @@ struct Build {
         if engine.states.contains(.ran) { try LockService(session: session).pin(recipe, engine) }
         outcome.seconds = session.seconds - start
         try TraceRecorder.span("record", in: trace) {
-            try History(store: store).record(outcome, recipe: recipe, times: times, at: session.time.wall())
+            try History(store: store).record(
+                outcome, after: earlier, recipe: recipe, times: times, at: session.time.wall())
         }
         if let trace { try save(trace, outcome) }
         return outcome
+    }
+
+    /// Reads the recipe and plans it, noting what of the file system that is made from.
+    private func plan(_ store: Store) throws -> ((Recipe, PlannedRecipe), FileWitnesses?) {
+        func noted() throws -> ((Recipe, PlannedRecipe), FileWitnesses?) {
+            try FileJournal.recording(ignoring: [store.directory]) {
+                let recipe = try known ?? session.recipe()
+                return (recipe, try session.plan(recipe))
+            }
+        }
+        session.hasWrittenLock = false
+        let first = try noted()
+        guard session.hasWrittenLock, known == nil else { return first }
+        // What was noted is from before the lock. Wait until the clock that stamps files has ticked.
+        SystemTime.sleep(milliseconds: 25)
+        return try noted()
     }
 
     /// Writes the file of `--trace`.
@@ -109,15 +126,6 @@ struct Build {
         let content = TraceFile(recorder: trace, engine: outcome.engine, title: title).json
         try Files.write(file, content.description + "\n")
         session.console.note("trace: \(file) (open it at https://ui.perfetto.dev)")
-    }
-
-    /// What each action took when it last ran, for the order in which they start. A history that can't be read only costs
-    /// the order.
-    private func durations(of plan: Plan, _ recipe: Recipe, _ store: Store) -> (Int) -> Double? {
-        let lineage = try? store.lineage(
-            recipe: recipe.name, cell: Session.cell, parameters: History.parameters(recipe))
-        let known = lineage.flatMap { try? store.state(lineage: $0.id, upTo: .max) } ?? [:]
-        return { known[plan.actions[$0].name]?.action.seconds }
     }
 
     private func limits() throws -> Resources {

@@ -16,10 +16,13 @@ struct History {
 
     /// Records what a build did. A build that had the keys of the one before and ran nothing leaves nothing to explain:
     /// it costs one look at a row, and no write.
-    func record(_ outcome: Build.Outcome, recipe: Recipe, times: ActionTimes, at wall: Int64) throws {
+    /// - Parameter earlier: what was read while the build ran.
+    func record(
+        _ outcome: Build.Outcome, after earlier: EarlierBuilds, recipe: Recipe, times: ActionTimes, at wall: Int64
+    ) throws {
         let engine = outcome.engine
         let parameters = History.parameters(recipe)
-        let lineage = try store.lineage(recipe: recipe.name, cell: Session.cell, parameters: parameters)
+        let lineage = try earlier.lineageNow()
         var state = KeyState()
         var worked = false
         for index in engine.states.indices {
@@ -33,7 +36,7 @@ struct History {
             seconds: outcome.seconds,
             outcome: outcome.error == nil ? "done" : outcome.error?.code == .interrupted ? "interrupted" : "failed",
             details: try details(recipe))
-        var rows = Rows(store: store, engine: engine, lineage: lineage, state: state)
+        var rows = Rows(store: store, engine: engine, lineage: lineage, earlier: earlier, state: state)
         for index in engine.states.indices where engine.states[index] != .unwanted {
             try rows.add(index, times: times.times[index], to: &record)
         }
@@ -50,11 +53,42 @@ struct History {
     }
 }
 
+/// What the builds before, with the same parameters, left of each action: its newest row. Read at once when it is first
+/// asked for, because a query for each of many actions takes longer; a build with nothing to do never asks.
+final class EarlierBuilds {
+    private let store: Store
+    private let recipe: Recipe
+    private var read: (lineage: Lineage?, actions: [String: RecordedAction])?
+
+    init(of recipe: Recipe, in store: Store) {
+        self.store = store
+        self.recipe = recipe
+    }
+
+    /// The lineage of the builds. What was read of it is forgotten if another build has added to it since.
+    func lineageNow() throws -> Lineage? {
+        let lineage = try store.lineage(
+            recipe: recipe.name, cell: Session.cell, parameters: History.parameters(recipe))
+        if let read, read.lineage != lineage { self.read = nil }
+        return lineage
+    }
+
+    /// The newest row of each action by its name, without sources.
+    func actions() throws -> [String: RecordedAction] {
+        if let read { return read.actions }
+        let lineage = try lineageNow()
+        let actions = try lineage.map { try store.state(lineage: $0.id, upTo: .max, sources: false) } ?? [:]
+        read = (lineage, actions)
+        return actions
+    }
+}
+
 /// The rows of one build: of what ran, failed or was skipped, and of the hits whose key is another than the time before.
 private struct Rows {
     let store: Store
     let engine: Engine
     let lineage: Lineage?
+    let earlier: EarlierBuilds
     /// Of this build; keys that were not found out are taken from the build before.
     var state: KeyState
     /// Of this build as the engine left it.
@@ -64,10 +98,11 @@ private struct Rows {
     private var names: Set<String> = []
     private var isNew = false
 
-    init(store: Store, engine: Engine, lineage: Lineage?, state: KeyState) {
+    init(store: Store, engine: Engine, lineage: Lineage?, earlier: EarlierBuilds, state: KeyState) {
         self.store = store
         self.engine = engine
         self.lineage = lineage
+        self.earlier = earlier
         self.state = state
         found = state
     }
@@ -97,9 +132,7 @@ private struct Rows {
             actions.append(action(index, .failed, key, start: times?.start ?? 0, seconds: seconds, bytes: 0))
         default:
             record.skipped += 1
-            if key == nil, let lineage, let known = try store.newest(name(index), lineage: lineage.id)?.action.key {
-                state.add(known)
-            }
+            if key == nil, let known = try earlier.actions()[name(index)]?.action.key { state.add(known) }
             actions.append(action(index, .skipped, key, start: times?.start ?? 0, seconds: 0, bytes: 0))
         }
         if let key { parts[key.digest] = actions.last?.key == key.digest ? key.parts : parts[key.digest] }
@@ -111,11 +144,11 @@ private struct Rows {
     private mutating func isChanged(_ index: Int, _ key: Digest?) throws -> Bool {
         guard let lineage, let old = lineage.state else { return true }
         if let key, !found.mayDiffer(key, from: old) { return false }
-        guard let newest = try store.newest(name(index), lineage: lineage.id) else {
+        guard let newest = try earlier.actions()[name(index)]?.action else {
             isNew = true
             return true
         }
-        return newest.action.key != key
+        return newest.key != key
     }
 
     private func action(

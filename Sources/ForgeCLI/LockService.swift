@@ -90,6 +90,7 @@ struct LockService {
                     + (lock.entries.isEmpty ? "does not exist)" : "has no entry for these parameters)"))
             complete = try make(missing, previous: lock, update: .nothing)
             try complete.save(path)
+            session.hasWrittenLock = true
         }
         try checkCompatibility(recipe, wanted, complete)
         let index = try LockIndex(complete, in: store)

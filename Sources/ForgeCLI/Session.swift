@@ -69,6 +69,11 @@ final class Session {
 
     // MARK: Recipes
 
+    /// Warnings that were printed: a recipe may be read more than once.
+    private var warned: Set<String> = []
+    /// Whether this run has written a lock.
+    var hasWrittenLock = false
+
     /// The recipe of the command line; without one, the only one there is.
     /// - Parameter position: of the word that names it.
     func recipe(at position: Int = 0) throws -> Recipe {
@@ -87,7 +92,9 @@ final class Session {
         let recipe = try Recipe.load(
             try layout.recipeFile(name), catalog: catalog,
             set: try arguments.pairs("set").map { (name: $0.0, value: $0.1) })
-        for warning in recipe.warnings { console.warning(warning.description) }
+        for warning in recipe.warnings.map(\.description) where warned.insert(warning).inserted {
+            console.warning(warning)
+        }
         return recipe
     }
 
@@ -148,8 +155,8 @@ final class Session {
     /// The plan of a recipe, after making or checking its lock.
     func plan(_ recipe: Recipe) throws -> PlannedRecipe {
         let lock = try LockService(session: self).current(recipe)
-        var planner = Planner(
-            catalog: catalog, store: try store(), memo: try store(), epoch: try epochOverride(), locked: lock)
-        return try planner.plan(recipe)
+        let store = try store()
+        var planner = Planner(catalog: catalog, store: store, memo: store, epoch: try epochOverride(), locked: lock)
+        return try store.reading { try planner.plan(recipe) }
     }
 }

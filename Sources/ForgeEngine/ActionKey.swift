@@ -34,8 +34,9 @@ package struct ActionKey: Sendable, Equatable {
     package let parts: [KeyPart]
     package let digest: Digest
     /// What identifiers in artifacts (labels, UUIDs) are derived from: options and inputs alone, so that a changed
-    /// comment in a stage's script does not change the artifact.
-    package let seed: Digest
+    /// comment in a stage's script does not change the artifact. Made when asked: only what runs needs it.
+    package var seed: Digest { ActionKey.hash("forge.seed", parts[content]) }
+    private let content: Range<Int>
 
     /// Inputs enter by the digest of their content: an action rebuilt to the same bytes stops the rebuild there.
     package init(of action: PlannedAction, inputs: [ResolvedInput], buildRoot: Digest?) {
@@ -58,11 +59,11 @@ package struct ActionKey: Sendable, Equatable {
             KeyPart(.setting, "stage", action.stage),
             KeyPart(.tree, "stage folder", action.stageDigest.description),
         ]
+        self.content = parts.count..<(parts.count + content.count)
         parts += content
         if let buildRoot { parts.append(KeyPart(.tree, "build root", buildRoot.description)) }
         self.parts = parts
-        digest = ActionKey.hash("forge.action", parts)
-        seed = ActionKey.hash("forge.seed", content)
+        digest = ActionKey.hash("forge.action", parts[...])
     }
 
     /// The name of an input's part: `tree packages`, `file layers/00-base`. Different inputs have different names: that of an
@@ -72,7 +73,7 @@ package struct ActionKey: Sendable, Equatable {
         return "\(kind == .tree ? KeyPartKind.tree.rawValue : KeyPartKind.file.rawValue) \(name)"
     }
 
-    private static func hash(_ domain: String, _ parts: [KeyPart]) -> Digest {
+    private static func hash(_ domain: String, _ parts: ArraySlice<KeyPart>) -> Digest {
         var encoder = CanonicalEncoder(domain: domain)
         encoder.add(UInt64(parts.count))
         for part in parts {

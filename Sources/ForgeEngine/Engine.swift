@@ -197,6 +197,11 @@ package final class Engine {
 
     /// Asks the cache for everything that is ready, and for what becomes ready by that.
     private func settle() throws {
+        guard !ready.isEmpty else { return }
+        try cache.reading { try lookUpReady() }
+    }
+
+    private func lookUpReady() throws {
         while let i = ready.popLast() {
             if runner.isInterrupted() { return interrupt() }
             move(i, to: .ready)

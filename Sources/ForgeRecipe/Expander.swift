@@ -100,7 +100,7 @@ struct Expander {
                 continue
             }
             let nodes = if case .sequence(let items) = entry.value.content { items } else { [entry.value] }
-            let checker = OptionChecker(faults: faults, directory: nil)
+            let checker = OptionChecker(faults: faults)
             let accepted = nodes.compactMap {
                 checker.value($0, as: parameter.type, named: "parameter “\(parameter.name)”", pointer: "")
             }
@@ -180,6 +180,7 @@ struct Expander {
 extension Expander {
     /// Warns of parameters that nothing in a recipe asks for, whichever way its conditions go.
     func warnUnused(in recipe: YAMLNode) {
+        guard !parameters.isEmpty else { return }
         var used: Set<String> = []
         Expander.names(in: recipe, to: &used)
         for parameter in parameters where !used.contains(parameter.name) {
@@ -247,7 +248,7 @@ struct ParameterReader {
                 default: .string(text)
                 }
             let node = YAMLNode(content, at: parameter.location)
-            let checker = OptionChecker(faults: faults, directory: nil)
+            let checker = OptionChecker(faults: faults)
             values[name] = checker.value(
                 node, as: parameter.type, named: "--set \(name)=\(text): parameter “\(name)”", pointer: "")
         }

@@ -3,8 +3,7 @@ import ForgeBase
 /// Reads inputs that are no output of another stage: `{path: …}`, `{glob: …}`, `{url: …}`, `{git: …}`.
 struct InputReader {
     let faults: Faults
-    /// The recipe's directory, absolute.
-    let directory: String
+    let resolver: RecipePaths
 
     /// The first key of each form.
     static let forms = ["path", "glob", "url", "git"]
@@ -43,8 +42,7 @@ struct InputReader {
         guard let node = fields.node("path"), let text = fields.text(node, "“path” of \(fields.what)") else {
             return nil
         }
-        return RecipePaths(faults: faults, directory: directory).resolve(text, node, "“path” of \(fields.what)")
-            .map(InputSource.path)
+        return resolver.resolve(text, node, "“path” of \(fields.what)").map(InputSource.path)
     }
 
     private func glob(_ fields: Fields) -> InputSource? {
@@ -58,7 +56,8 @@ struct InputReader {
         }
         let optional = fields.bool("optional") ?? false
         guard let patterns else { return nil }
-        return .glob(GlobSource(patterns: patterns, except: except ?? [], optional: optional, directory: directory))
+        return .glob(
+            GlobSource(patterns: patterns, except: except ?? [], optional: optional, directory: resolver.directory))
     }
 
     private func url(_ fields: Fields) -> InputSource? {

@@ -16,13 +16,13 @@ package struct PathOption: Sendable, Equatable {
 /// Checks values against types and turns them into JSON with every default filled in.
 final class OptionChecker {
     private let faults: Faults
-    /// The recipe's directory; nil where no path is expected.
-    private let directory: String?
+    /// What paths lead to; nil where no path is expected.
+    private let resolver: RecipePaths?
     private(set) var paths: [PathOption] = []
 
-    init(faults: Faults, directory: String?) {
+    init(faults: Faults, resolver: RecipePaths? = nil) {
         self.faults = faults
-        self.directory = directory
+        self.resolver = resolver
     }
 
     /// The options of a stage as a canonical object. An option without value and default is left out.
@@ -145,7 +145,10 @@ final class OptionChecker {
     }
 
     private func path(_ text: String, _ node: YAMLNode, _ name: String, _ pointer: String) -> JSON? {
-        let resolver = RecipePaths(faults: faults, directory: directory)
+        guard let resolver else {
+            faults.add("\(name) can't be a path: only a recipe can name files", at: node.location)
+            return nil
+        }
         guard let path = resolver.resolve(text, node, name) else { return nil }
         let option = pointer.split(separator: "/", maxSplits: 1).first.map(String.init) ?? ""
         paths.append(

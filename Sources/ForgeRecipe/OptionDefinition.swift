@@ -100,7 +100,7 @@ struct OptionDefinitionReader {
             location: entry.keyLocation)
         guard let given else { return option }
         if required { faults.add("\(fields.what) is required, so a default has no use", at: given.location) }
-        let checker = OptionChecker(faults: faults, directory: nil)
+        let checker = OptionChecker(faults: faults)
         option.defaultValue = checker.value(given, as: option.type, named: "the default of \(fields.what)", pointer: "")
             .map(option.meaning)
         if option.defaultValue == nil { faults.silence(entry.keyLocation) }

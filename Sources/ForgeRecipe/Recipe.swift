@@ -131,7 +131,8 @@ extension Recipe {
     ) throws -> Recipe {
         let faults = Faults()
         let node = try YAML.parse(bytes, file: file)
-        let reader = RecipeReader(faults: faults, catalog: catalog, directory: directory, file: file)
+        let reader = RecipeReader(
+            faults: faults, catalog: catalog, resolver: RecipePaths(faults: faults, directory: directory), file: file)
         var recipe = reader.recipe(node, name: name, set: set)
         try faults.check()
         recipe?.warnings = faults.warnings

@@ -3,10 +3,17 @@ import ForgeSystem
 
 /// Paths that a recipe names: below its directory, also with links followed, because what is elsewhere may differ on the
 /// next machine.
-struct RecipePaths {
-    let faults: Faults
-    /// The recipe's directory, absolute; nil where no path is expected.
-    let directory: String?
+final class RecipePaths {
+    private let faults: Faults
+    /// The recipe's directory, absolute.
+    let directory: String
+    /// The same with links followed, asked for once: recipes name thousands of files.
+    private lazy var root = Files.absolute(directory)
+
+    init(faults: Faults, directory: String) {
+        self.faults = faults
+        self.directory = directory
+    }
 
     /// What a path leads to; nil with a fault.
     /// - Parameter name: what has the path, for messages.
@@ -14,8 +21,8 @@ struct RecipePaths {
         var text = written
         if text.hasPrefix("./") { text.removeFirst(2) }
         while text.utf8.count > 1, text.hasSuffix("/") { text.removeLast() }
-        guard let directory, let root = Files.absolute(directory) else {
-            faults.add("\(name) can't be a path: only a recipe can name files", at: node.location)
+        guard let root else {
+            faults.add("\(name): the recipe's folder is gone", at: node.location)
             return nil
         }
         guard TextFormat.relativePath.accepts(text) else {

@@ -9,7 +9,7 @@ struct RecipeReader {
 
     let faults: Faults
     let catalog: StageCatalog
-    let directory: String
+    let resolver: RecipePaths
     let file: String
 
     /// A stage of the recipe before its inputs are looked up.
@@ -37,7 +37,7 @@ struct RecipeReader {
             }
         }
         let graph = StageGraph(
-            faults: faults, directory: directory, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
+            faults: faults, resolver: resolver, drafts: drafts, leftOut: leftOut, all: stageEntries.map(\.key))
         let stages = graph.bound()
         let artifactEntries =
             fields.required("artifacts") == nil ? [] : expander.expandKeys(fields.mapping("artifacts"))
@@ -55,7 +55,8 @@ struct RecipeReader {
         graph.warnUnused(stages, artifacts, tests)
         expander.warnUnused(in: node)
         return Recipe(
-            name: name, summary: header.summary, architecture: header.architecture, file: file, directory: directory,
+            name: name, summary: header.summary, architecture: header.architecture, file: file,
+            directory: resolver.directory,
             parameters: parameters,
             values: parameters.compactMap { parameter in values[parameter.name].map { (parameter.name, $0) } },
             stages: stages, artifacts: artifacts, tests: tests, warnings: [])
@@ -111,7 +112,7 @@ struct RecipeReader {
                 expander.expand(item.value).map { YAMLEntry(key: item.key, keyLocation: item.keyLocation, value: $0) }
             }
         }
-        let checker = OptionChecker(faults: faults, directory: directory)
+        let checker = OptionChecker(faults: faults, resolver: resolver)
         let options = options(optionsNode, what, definition, expander, checker, at: entry.keyLocation)
         let instance = StageInstance(
             id: entry.key, definition: definition, options: options, paths: checker.paths, inputs: [],

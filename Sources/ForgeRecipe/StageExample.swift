@@ -35,7 +35,8 @@ package struct StageExample: Sendable {
     /// What is wrong with the example, in one line; nil if the stage judges its options as the example says.
     package func verdict(_ definition: StageDefinition) -> String? {
         let faults = Faults()
-        let checker = OptionChecker(faults: faults, directory: definition.folder)
+        let checker = OptionChecker(
+            faults: faults, resolver: RecipePaths(faults: faults, directory: definition.folder))
         _ = checker.options(options, definition.options, of: "stage “\(definition.name)”", at: location)
         let messages = faults.errors.map(\.message)
         switch (error, messages.isEmpty) {

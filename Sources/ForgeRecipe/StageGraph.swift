@@ -11,10 +11,9 @@ struct StageGraph {
     /// Every id of the recipe, also those of stages whose faults are reported.
     private let all: Set<String>
 
-    /// - Parameter directory: the recipe's, absolute.
-    init(faults: Faults, directory: String, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
+    init(faults: Faults, resolver: RecipePaths, drafts: [RecipeReader.Draft], leftOut: [String], all: [String]) {
         self.faults = faults
-        reader = InputReader(faults: faults, directory: directory)
+        reader = InputReader(faults: faults, resolver: resolver)
         self.drafts = drafts
         self.leftOut = Set(leftOut)
         self.all = Set(all)
@@ -205,7 +204,7 @@ struct StageGraph {
         for stage in stages.reversed() where used.contains(stage.id) {
             for input in stage.inputs { used.formUnion(input.outputs.map(\.stage)) }
         }
-        for stage in stages.sorted(by: { $0.location < $1.location }) where !used.contains(stage.id) {
+        for stage in stages.filter({ !used.contains($0.id) }).sorted(by: { $0.location < $1.location }) {
             faults.warn("stage “\(stage.id)” reaches no artifact, so it is not built", at: stage.location)
         }
     }

@@ -47,6 +47,15 @@ final class Database: Sendable {
         }
     }
 
+    /// Runs `body`, whose single statements that read are one read transaction: each alone would lock and unlock the
+    /// file. What others write meanwhile is not seen. A write transaction within ends it early.
+    func reading<R>(_ body: () throws -> R) throws -> R {
+        try use { connection throws(ForgeError) in try connection.run("BEGIN") }
+        let result = Result(catching: body)
+        try use { connection throws(ForgeError) in try connection.endReading() }
+        return try result.get()
+    }
+
     private static func migrate(
         _ connection: inout Connection, schema: [String], readOnly: Bool
     ) throws(ForgeError) {
@@ -213,7 +222,13 @@ struct Connection: ~Copyable {
     /// Rows that the last statement changed.
     var changes: Int { Int(sqlite3_changes(raw)) }
 
+    /// Ends a read transaction, if there is one.
+    fileprivate mutating func endReading() throws(ForgeError) {
+        if sqlite3_get_autocommit(raw) == 0 { try run("COMMIT") }
+    }
+
     mutating func transaction<R>(_ body: (inout Connection) throws(ForgeError) -> R) throws(ForgeError) -> R {
+        try endReading()
         // IMMEDIATE: waiting for the lock at the start can't end in a deadlock of two readers that both want to write.
         try run("BEGIN IMMEDIATE")
         do throws(ForgeError) {

@@ -101,7 +101,7 @@ package struct BuildRecord: Sendable, Equatable {
 }
 
 /// Builds of one recipe with the same parameters, and the keys that the newest had.
-package struct Lineage: Sendable {
+package struct Lineage: Sendable, Equatable {
     package var id: Int64
     /// nil: of an older forge, or never recorded.
     package var state: KeyState?

@@ -52,6 +52,14 @@ package protocol ActionCache: AnyObject, Sendable {
 
     /// Remembers a result, after making every object put so far durable.
     func commit(_ key: Digest, _ result: ActionResult) throws
+
+    /// Runs `body`, which looks up many results and writes nothing: together they cost less than each alone. Results that
+    /// others remember meanwhile may not be found.
+    func reading<R>(_ body: () throws -> R) throws -> R
+}
+
+extension ActionCache {
+    package func reading<R>(_ body: () throws -> R) throws -> R { try body() }
 }
 
 extension ObjectStore {

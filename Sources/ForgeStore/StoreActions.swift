@@ -30,6 +30,8 @@ extension Store {
         return result
     }
 
+    package func reading<R>(_ body: () throws -> R) throws -> R { try database.reading(body) }
+
     package func commit(_ key: Digest, _ result: ActionResult) throws { try commit([(key, result)]) }
 
     /// Remembers several results, all or none, after making every object put so far durable.

@@ -13,7 +13,7 @@ extension Store {
         skipped, cpu_seconds, made_bytes, saved_seconds, saved_bytes
         """
     private static let actionColumns = """
-        name, position, key, outcome, start, seconds, cpu_seconds, max_memory, output_bytes, sources
+        name, position, key, outcome, start, seconds, cpu_seconds, max_memory, output_bytes
         """
 
     /// The lineage of builds with these parameters, if one was recorded.
@@ -125,8 +125,12 @@ extension Store {
 
     /// The newest row with a key of every action that a build's plan had: the state that the build left. Also the newest
     /// row of those that were skipped before they had a key.
-    package func state(lineage: Int64, upTo build: Int64) throws -> [String: RecordedAction] {
-        let rows = try actions("lineage = ? AND build <= ? ORDER BY name, build", [.int(lineage), .int(build)])
+    /// - Parameter sources: with `sources` of each, which takes longer to read than all the rest.
+    package func state(
+        lineage: Int64, upTo build: Int64, sources: Bool = true
+    ) throws -> [String: RecordedAction] {
+        let rows = try actions(
+            "lineage = ? AND build <= ? ORDER BY name, build", [.int(lineage), .int(build)], sources: sources)
         var state: [String: RecordedAction] = [:]
         for row in rows {
             if row.action.outcome == .gone {
@@ -139,7 +143,9 @@ extension Store {
     }
 
     /// Every name that the state of a lineage has.
-    package func names(lineage: Int64) throws -> Set<String> { Set(try state(lineage: lineage, upTo: .max).keys) }
+    package func names(lineage: Int64) throws -> Set<String> {
+        Set(try state(lineage: lineage, upTo: .max, sources: false).keys)
+    }
 
     /// Rows of actions that ran, of one recipe or of all, oldest first.
     package func ran(recipe: String?) throws -> [RecordedAction] {
@@ -159,12 +165,17 @@ extension Store {
         }
     }
 
-    private func actions(_ condition: String, _ values: [SQLValue]) throws -> [RecordedAction] {
+    private func actions(
+        _ condition: String, _ values: [SQLValue], sources: Bool = true
+    ) throws -> [RecordedAction] {
         let database = database
         return try database.use { connection throws(ForgeError) in
             var found: [RecordedAction] = []
             try connection.rows(
-                "SELECT \(Store.actionColumns), build FROM build_actions WHERE \(condition)", values
+                """
+                SELECT \(Store.actionColumns), \(sources ? "sources" : "''"), build
+                FROM build_actions WHERE \(condition)
+                """, values
             ) { row throws(ForgeError) in
                 let sources = row.text(9)
                 let action = BuildAction(

@@ -130,6 +130,15 @@ import Testing
         let text = try project.forge("explain", "tiny", "1..2")
         #expect(lines(text, of: "extra") == ["tiny/extra: is no longer in the plan"])
         #expect(lines(text, of: "flat")[1] == "    layers/01-extra is gone  (recipes/tiny/recipe.yaml:19)")
+        // What comes back as it was had no row of its own once, and was gone from then on.
+        try project.edit("[base.tree]", "[base.tree, extra.tree]")
+        try project.forge("build", "tiny")
+        let back = try project.forge("explain", "tiny", "2..3")
+        #expect(lines(back, of: "extra") == ["tiny/extra: was in the cache, as in build #1"])
+        try project.write("recipes/tiny/files/etc/motd", "two\n")
+        try project.forge("build", "tiny")
+        let later = try project.forge("explain", "tiny", "3..4")
+        #expect(lines(later, of: "extra").first?.hasPrefix("tiny/extra: was in the cache") == true)
     }
 
     @Test func parametersAreComparedWithTheirOwnBuilds() throws {

@@ -34,6 +34,34 @@ import Testing
         #expect(try other.contains(second))
     }
 
+    @Test func manyLookUpsAreOneLook() throws {
+        let space = try TestSpace()
+        let store = try space.store()
+        let other = try space.store()
+        func result(_ store: Store, _ byte: UInt8) throws -> ActionResult {
+            ActionResult(outputs: [.init(name: "out", kind: .file, digest: try store.put([byte]))])
+        }
+        let (early, late, own) = (Digest.of("early"), Digest.of("late"), Digest.of("own"))
+        try other.commit(early, result(other, 1))
+        try store.reading {
+            #expect(try store.lookup(early) != nil)
+            try other.commit(late, result(other, 2))
+            #expect(try store.lookup(late) == nil, "all of it sees one moment")
+            // A write ends it, and sees what others wrote.
+            try store.commit(own, result(store, 3))
+            #expect(try store.lookup(own) != nil && store.lookup(late) != nil)
+        }
+        struct Stop: Error {}
+        #expect(throws: Stop.self) {
+            try store.reading {
+                _ = try store.lookup(early)
+                throw Stop()
+            }
+        }
+        try other.commit(late, result(other, 4))
+        #expect(try store.lookup(late)?.outputs.first?.digest == Digest.of([4]), "nothing of it is left open")
+    }
+
     @Test func manifestsAreCompressedAndReadBack() throws {
         let space = try TestSpace()
         let store = try space.store()

@@ -236,6 +236,7 @@ import Testing
         let kept = try lab.write("kept", "x")
         let tree = try lab.directory("tree")
         for number in 0..<3000 { close(creat("\(tree)/file-with-a-rather-long-name-\(number)", 0o600)) }
+        for number in 0..<300 { mkdir("\(tree)/empty-directory-\(number)", mode_t(number % 2 == 0 ? 0o700 : 0)) }
         var deep = tree
         for _ in 0..<200 { deep += "/d" }
         try Files.makeDirectories(deep)
