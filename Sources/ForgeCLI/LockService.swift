@@ -58,7 +58,11 @@ struct LockService {
     }
 
     private func request(_ stage: StageInstance) throws -> JSON {
-        try LockService.request(stage) { try session.store().digest(ofFile: $0) }
+        let store = try session.store()
+        let sources = SourceTree(store: store, memo: store, shown: session.layout.display)
+        return try LockService.request(stage) { path in
+            try Files.isDirectory(path) ? sources.directory(path) : store.digest(ofFile: path)
+        }
     }
 
     /// The field of a request with the digests of files.

@@ -48,7 +48,8 @@ struct RecipeReader {
                 remedy: "name what it makes: artifacts: {node.iso: iso.image}")
         }
         let tests = BootTestReader(
-            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: directory, file: file,
+            faults: faults, expander: expander, artifacts: artifacts, graph: graph, directory: resolver.directory,
+            file: file,
             faulty: artifacts.count < artifactEntries.count
         ).tests(fields.list("tests"))
         fields.finish()

@@ -6,6 +6,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
     case userName = "user-name"
     case packageName = "package-name"
     case sourceName = "source-name"
+    case image
     case line
     case absolutePath = "absolute-path"
     case relativePath = "relative-path"
@@ -22,6 +23,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
         case .userName: "a user name: a small letter or “_”, then small letters, digits, “_” and “-”, up to 32"
         case .packageName: "a package name: letters, digits, “+”, “.”, “_”, “@” and “-”, with an optional “:arch”"
         case .sourceName: "the name of a Debian source package, with an optional “=version”"
+        case .image: "an image with registry and tag or digest, such as registry.example.org/pause:3.2"
         case .line: "one line without control characters"
         case .absolutePath: "an absolute path without “.” and “..”"
         case .relativePath: "a relative path without “.” and “..”"
@@ -41,6 +43,8 @@ package enum TextFormat: String, Sendable, CaseIterable {
         case .userName: "^[a-z_][a-z0-9_-]{0,31}$"
         case .packageName: "^[A-Za-z0-9@_][A-Za-z0-9+._@-]*(:[a-z0-9-]+)?$"
         case .sourceName: "^[A-Za-z0-9][A-Za-z0-9+.-]*(=[A-Za-z0-9*][A-Za-z0-9+.:~*_-]*)?$"
+        case .image:
+            "^([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*(:[0-9]+)?)/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$"
         case .line: "^[^\\u0000-\\u001f\\u007f]*$"
         case .absolutePath: "^/"
         case .relativePath: "^[^/]"
@@ -69,6 +73,7 @@ package enum TextFormat: String, Sendable, CaseIterable {
                 && bytes.allSatisfy { TextFormat.isSmall($0) || TextFormat.isDigit($0) || "_-".utf8.contains($0) }
         case .packageName: return TextFormat.isPackageName(bytes)
         case .sourceName: return TextFormat.isSourceName(bytes)
+        case .image: return ImageReference(text) != nil
         case .line: return bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
         case .absolutePath:
             return bytes == [UInt8(ascii: "/")]

@@ -75,10 +75,17 @@ struct HelperLock {
                     id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
                     previous: previous, update: update)
             }
+        case "images":
+            let locker = ImageLocker(fetcher: fetcher, store: store, mirrors: item.mirrors, paths: item.paths)
+            lock = { previous, update in
+                try locker.lock(
+                    id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
+                    previous: previous, update: update)
+            }
         default:
             throw ForgeError(
                 .badInput, "stage “\(item.id)” asks for a locker “\(item.locker)” that this forge does not have",
-                remedy: "lockers: debian, downloads")
+                remedy: "lockers: debian, downloads, images")
         }
         if message["check"]?.bool == true {
             guard let previous = item.previous else { return }

@@ -83,7 +83,12 @@ enum Builtins {
         switch name {
         case "debian-packages": return try debian(request, context, output: "packages")
         case "debian-source": return try debian(request, context, output: "sources")
-        case "downloads": return try downloads(request, context)
+        case "downloads":
+            let entry = try LockEntry(of: request, in: context.store)
+            return try Downloads(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
+        case "image-copy":
+            let entry = try LockEntry(of: request, in: context.store)
+            return try ImageCopy(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
         case "rootfs": return try runRootfs(context)
         case "fetch-url": return try SourceStages(request: request, context: context).url()
         case "fetch-git": return try SourceStages(request: request, context: context).git()
@@ -97,11 +102,6 @@ enum Builtins {
                 .badInput, "stage “\(request.stage)” asks for a built-in “\(name)” that this forge does not have",
                 remedy: "is forge-helper as new as the stages?")
         }
-    }
-
-    private static func downloads(_ request: HelperRequest, _ context: StageContext) throws -> StageResult {
-        let entry = try LockEntry(of: request, in: context.store)
-        return try Downloads(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
     }
 
     private static func debian(

@@ -101,6 +101,27 @@ import Testing
         #expect(error?.message == "not a valid lock: \(message)")
     }
 
+    @Test func imagesAreWrittenAndReadAgain() throws {
+        let images = ["a", "b"].map { name in
+            LockedImage(
+                name: "r.example/\(name):1", manifest: Digest.of(name), mediaType: "m",
+                blobs: [Digest.of("config"), Digest.of("layer \(name)")])
+        }
+        let file = LockFile(entries: [
+            LockEntry(
+                id: "images", parameters: [:], locker: "images", request: .object([]), date: 0, body: .images(images))
+        ])
+        let read = try LockFile(parsing: Array(file.text.utf8), file: "forge.lock")
+        #expect(read == file)
+        #expect(read.entries[0].files.count == 6 && read.entries[0].count == (2, "image"))
+        #expect(file.text.split(separator: "\n").filter { $0.contains("r.example/") }.count == 2, "one image a line")
+        for (old, new) in [("r.example/a:1", "r.example/b:1"), (Digest.of("config").hex, "x"), ("blobs", "blob")] {
+            let forged = file.text.replacing(old, with: new)
+            #expect(forged != file.text)
+            #expect(throws: ForgeError.self) { try LockFile(parsing: Array(forged.utf8), file: "forge.lock") }
+        }
+    }
+
     @Test func entriesAreFoundByIdAndParametersAndReplaced() {
         var file = Self.file
         file.set(Self.entry([], suite: "trixie"))

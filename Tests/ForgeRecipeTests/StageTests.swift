@@ -145,6 +145,19 @@ import Testing
             .sourceName, ["linux", "g++", "linux=6.1.*", "kubernetes=1:1.20.5+really1.20.2-1.1~x"],
             ["", "-a", "a b", "a/b", "a=", "a=-1", "a=1=2", "../a"]
         ),
+        (
+            .image,
+            [
+                "registry.example.org/pause:3.2", "localhost/a__b/c-d.e:v1", "127.0.0.1:5000/a:_x",
+                "r.example/a@sha256:" + String(repeating: "0a", count: 32),
+                "r.example:443/a:1@sha256:" + String(repeating: "0a", count: 32),
+            ],
+            [
+                "", "pause:3.2", "library/pause:3.2", "r.example/pause", "r.example/Pause:1", "r.example/a:",
+                "r.example/a@sha256:00", "r.example/a@md5:00", "r.example//a:1", "r.example/a..b:1", "r.example/a-:1",
+                "r.example:0/a:1", "https://r.example/a:1", "r.example/a:1:2", "r.example/../a:1", "r.example/a b:1",
+            ]
+        ),
         (.line, ["", "a b"], ["a\nb", "\u{7f}"]),
         (.absolutePath, ["/", "/etc/motd"], ["", "etc", "/etc/", "//etc", "/etc/../x", "/./x"]),
         (.relativePath, ["a", "a/b"], ["", "/a", "a/", "a//b", "../a", "a/.."]),

@@ -74,15 +74,10 @@ import Testing
         #expect(try image(["localhost/a:1"], [tree]) == image(["localhost/a:1"], [tree]))
     }
 
-    @Test(
-        arguments: [
-            ("hello:1", "a registry"), ("localhost/hello", "a tag"), ("localhost/Hello:1", "small letters"),
-            ("host/hello:1", "no registry"), ("localhost/hello:", "no tag"), ("localhost//hello:1", "no path"),
-            ("localhost/hello:1/2", "a tag"),
-        ])
-    func aBadNameIsRefused(_ name: String, _ words: String) throws {
+    @Test(arguments: ["hello:1", "localhost/hello", "localhost/Hello:1", "localhost/hello:1/2"])
+    func aBadNameIsRefused(_ name: String) throws {
         let error = try #require(throws: ForgeError.self) { try image([name], [Tree.empty]) }
-        #expect(error.message.contains(words), "\(error.message)")
+        #expect(error.message.contains("“\(name)” is no name"), "\(error.message)")
     }
 
     private func archive(_ layouts: [Tree]) throws -> Digest {

@@ -191,6 +191,9 @@ final class CurlTransfer {
         if let fatal { return .fatal(fatal) }
         if let problem { return .problem(problem) }
         if code == CURLE_OK || code == CURLE_WRITE_ERROR, !isSuccess {
+            if status == 401, let challenge = curl_easy_header_value(easy, "WWW-Authenticate") {
+                return .problem(.unauthorized(challenge: String(cString: challenge)))
+            }
             let wait = Int64(curl_easy_getinfo_off(easy, CURLINFO_RETRY_AFTER))
             return status == 416 && offset > 0 ? discardRange() : .problem(.status(status, retryAfter: Int(wait)))
         }

@@ -30,7 +30,7 @@ extension FetchFailure {
         error.remedy =
             switch pin {
             case .lock: remedy(failures, wrong: wrong, gone: !gone.isEmpty)
-            case .recipe, .lockedFiles: ownRemedy(pin, wrong: wrong, gone: !gone.isEmpty)
+            case .recipe, .lockedFiles, .lockedImages: ownRemedy(pin, wrong: wrong, gone: !gone.isEmpty)
             }
         return error
     }
@@ -54,13 +54,23 @@ extension FetchFailure {
 
     /// The ways out where the recipe itself says where the bytes are.
     private static func ownRemedy(_ pin: FetchPin, wrong: Bool, gone: Bool) -> String {
+        let other = pin == .lockedImages ? "--mirror REGISTRY=URL" : "`url` takes a list"
         if wrong {
-            let change = pin == .recipe ? "" : "run `forge lock --update`, or "
-            return
-                "if the file was meant to change, look at it and \(change)put the new sha256 into the recipe; if not, "
-                + "do not trust this place, and name another one: `url` takes a list"
+            let change =
+                switch pin {
+                case .recipe: "put the new sha256 into the recipe"
+                case .lockedImages: "run `forge lock --update`"
+                default: "run `forge lock --update`, or put the new sha256 into the recipe"
+                }
+            return "if the file was meant to change, look at it and \(change); if not, do not trust this place, and "
+                + "name another one: \(other)"
         }
-        if gone { return "correct the address, or name another place that has it: `url` takes a list" }
+        if gone {
+            let change =
+                pin == .lockedImages
+                ? "take what the registry has now with `forge lock --update`" : "correct the address"
+            return "\(change), or name another place that has it: \(other)"
+        }
         return "check the address and the network (proxies are read from http_proxy and https_proxy), or name a mirror "
             + "with --mirror HOST=URL; what is complete is kept, and a second run goes on from there"
     }

@@ -61,6 +61,8 @@ package enum FetchPin: Sendable, Equatable {
     case recipe
     /// A lock, of files that have addresses of their own and no archive behind them.
     case lockedFiles
+    /// A lock, of the parts of images.
+    case lockedImages
 }
 
 /// How the network is used.
@@ -153,6 +155,11 @@ package struct FetchFailure: Sendable, Equatable {
         return !answers.isEmpty && answers.allSatisfy { $0.problem.isGone }
     }
 
+    /// What a place wants to be shown, if one does.
+    var challenge: String? {
+        attempts.lazy.compactMap { if case .unauthorized(let text) = $0.problem { text } else { nil } }.first
+    }
+
     /// Some place gave other bytes than were promised.
     package var isWrongBytes: Bool { attempts.contains { $0.problem.isWrongBytes } }
 }
@@ -174,6 +181,8 @@ package enum FetchProblem: Sendable, Equatable {
     case cut(received: Int64, expected: Int64?)
     /// An HTTP status that is no success; `retryAfter` in seconds if the server named it.
     case status(Int, retryAfter: Int)
+    /// HTTP 401; with the answer's `WWW-Authenticate`, which says what to show.
+    case unauthorized(challenge: String)
     /// A `file:` URL that names no file.
     case noSuchFile
     /// More or fewer bytes than promised.
@@ -202,7 +211,7 @@ package enum FetchProblem: Sendable, Equatable {
             case 408, 425, 500...599: .transfer
             default: .fileForGood
             }
-        case .noSuchFile, .wrongSize, .tooLarge, .wrongDigest, .redirect, .badURL: .fileForGood
+        case .unauthorized, .noSuchFile, .wrongSize, .tooLarge, .wrongDigest, .redirect, .badURL: .fileForGood
         }
     }
 
@@ -239,6 +248,7 @@ extension FetchProblem: CustomStringConvertible {
         case .cut(let received, let expected):
             "the connection ended after \(received)\(expected.map { " of \($0)" } ?? "") bytes"
         case .status(let code, _): "HTTP status \(code)\(FetchProblem.meaning(ofStatus: code))"
+        case .unauthorized: "HTTP status 401\(FetchProblem.meaning(ofStatus: 401))"
         case .noSuchFile: "no such file"
         case .wrongSize(let got, let expected): "the file has \(got) bytes there, expected \(expected)"
         case .tooLarge(let limit): "larger than the \(limit) bytes that are allowed here"

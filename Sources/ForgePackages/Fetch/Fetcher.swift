@@ -71,17 +71,40 @@ package struct Fetcher {
     package func get(
         anyOf urls: [String], limit: Int64, request: FetchRequest
     ) throws -> FetchedDocument {
+        let (job, failures) = try ask(urls, limit: limit, request: request)
+        if let url = job.foundAt { return .found(job.bytes, url: url) }
+        if failures.allSatisfy({ !$0.attempts.isEmpty && $0.attempts.allSatisfy(\.problem.isGone) }) {
+            return .notFound
+        }
+        throw FetchFailure.error(failures, pin: .lock(nil))
+    }
+
+    private func ask(
+        _ urls: [String], limit: Int64, request: FetchRequest
+    ) throws -> (FetchJob, [FetchFailure]) {
         let job = FetchJob(
             name: urls.first.map(FetchURL.redacted) ?? "", kind: .document(limit: limit), urls: urls, request: request)
         let session = try FetchSession(
             [job], store: nil, directory: partialDirectory, options: options, report: { _ in })
         try session.run()
-        if let url = job.foundAt { return .found(job.bytes, url: url) }
-        let failures = session.summary.failures
-        if failures.allSatisfy({ !$0.attempts.isEmpty && $0.attempts.allSatisfy(\.problem.isGone) }) {
-            return .notFound
-        }
-        throw FetchFailure.error(failures, pin: .lock(nil))
+        return (job, session.summary.failures)
+    }
+
+    /// What a place says to somebody who shows nothing.
+    enum Greeting {
+        case document([UInt8])
+        case notFound
+        /// It wants to be shown something: the answer's `WWW-Authenticate`.
+        case unauthorized(challenge: String)
+    }
+
+    /// - Throws: `.network` if the place does not answer.
+    func greeting(of url: String) throws -> Greeting {
+        let (job, failures) = try ask([url], limit: 1 << 20, request: FetchRequest())
+        if job.foundAt != nil { return .document(job.bytes) }
+        if let challenge = failures.lazy.compactMap(\.challenge).first { return .unauthorized(challenge: challenge) }
+        guard failures.allSatisfy(\.isGone) else { throw FetchFailure.error(failures, pin: .lock(nil)) }
+        return .notFound
     }
 
     /// As `get(anyOf:limit:request:)`, with nothing said besides the URL.
@@ -108,6 +131,16 @@ package struct Fetcher {
         _ files: [PinnedFile], pin: FetchPin, into store: any ObjectStore,
         progress: @escaping (FetchProgress) -> Void = { _ in }
     ) throws -> [Digest] {
+        let (digests, failures) = try download(files, into: store, progress: progress)
+        if !failures.isEmpty { throw FetchFailure.error(failures, pin: pin) }
+        return digests
+    }
+
+    /// As `fetch(_:pin:into:progress:)`, but says what could not be had.
+    /// - Returns: the digests of all files if there are no failures.
+    func download(
+        _ files: [PinnedFile], into store: any ObjectStore, progress: @escaping (FetchProgress) -> Void
+    ) throws -> (digests: [Digest], failures: [FetchFailure]) {
         var jobs: [String: FetchJob] = [:]
         var wanted: [FetchJob] = []
         for file in files where jobs[file.sha256] == nil {
@@ -125,13 +158,13 @@ package struct Fetcher {
                 wanted, store: store, directory: partialDirectory, options: options, report: progress)
             try session.run()
             try store.flush()
-            let failures = session.summary.failures
-            if !failures.isEmpty { throw FetchFailure.error(failures, pin: pin) }
+            if !session.summary.failures.isEmpty { return ([], session.summary.failures) }
         }
-        return try files.map { file in
+        let digests = try files.map { file in
             guard let digest = jobs[file.sha256]?.digest else { throw ForgeError(.bug, "\(file.name) has no digest") }
             return digest
         }
+        return (digests, [])
     }
 
     /// Writes an answer of unknown digest to a file; the caller verifies it.

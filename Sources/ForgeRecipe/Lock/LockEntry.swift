@@ -6,6 +6,7 @@ package struct LockEntry: Sendable, Equatable {
     package enum Body: Sendable, Equatable {
         case debian(DebianLock)
         case downloads([LockedDownload])
+        case images([LockedImage])
         /// Of a locker that keeps its own form: the value of `content`.
         case other(JSON)
     }
@@ -48,10 +49,15 @@ package struct LockEntry: Sendable, Equatable {
     /// What it pins of single files, if it does.
     package var downloads: [LockedDownload]? { if case .downloads(let files) = body { files } else { nil } }
 
+<<<<<<< HEAD
     /// The version of a package that it pins, or of a source package.
     package func version(of name: String) -> String? {
         debian?.packages.first { $0.name == name }?.version ?? debian?.sources.first { $0.name == name }?.version
     }
+=======
+    /// The images, if it pins some.
+    package var images: [LockedImage]? { if case .images(let images) = body { images } else { nil } }
+>>>>>>> main
 
     /// Every file that it pins: what a build of it can't do without.
     package var files: [LockedBytes] {
@@ -59,6 +65,7 @@ package struct LockEntry: Sendable, Equatable {
         case .debian(let lock):
             (lock.packages.map(\.digest) + lock.sources.flatMap { $0.files.map(\.digest) }).map(LockedBytes.init)
         case .downloads(let files): files.map(\.file)
+        case .images(let images): images.flatMap { [$0.manifest] + $0.blobs }.map(LockedBytes.init)
         case .other: []
         }
     }
@@ -77,6 +84,7 @@ package struct LockEntry: Sendable, Equatable {
         case .debian(let lock) where !lock.sources.isEmpty: (lock.sources.count, "source package")
         case .debian(let lock): (lock.packages.count, "package")
         case .downloads(let files): (files.count, "file")
+        case .images(let images): (images.count, "image")
         case .other: (1, "thing")
         }
     }
@@ -86,6 +94,7 @@ package struct LockEntry: Sendable, Equatable {
         case .debian(let lock): lock.contents
         case .downloads(let files):
             LockEntry.contents(files.map { ($0.name, $0.file.sha256) })
+        case .images(let images): LockEntry.contents(images.map { ($0.name, $0.manifest.hex) })
         case .other(let content): ["content": .init(version: Digest.of(content.description).hex, bytes: [])]
         }
     }
@@ -123,6 +132,23 @@ package struct LockedDownload: Sendable, Equatable {
     package init(name: String, file: LockedBytes) {
         self.name = name
         self.file = file
+    }
+}
+
+/// One image: its manifest for one platform, and every part that the manifest names.
+package struct LockedImage: Sendable, Equatable {
+    /// What it is called in the output.
+    package var name: String
+    package var manifest: Digest
+    package var mediaType: String
+    /// Configuration, then layers in order.
+    package var blobs: [Digest]
+
+    package init(name: String, manifest: Digest, mediaType: String, blobs: [Digest]) {
+        self.name = name
+        self.manifest = manifest
+        self.mediaType = mediaType
+        self.blobs = blobs
     }
 }
 

@@ -84,6 +84,7 @@ extension LockEntry {
             fields.append(("packages", .array(lock.packages.map(\.json))))
             if !lock.sources.isEmpty { fields.append(("sources", .array(lock.sources.map(\.json)))) }
         case .downloads(let files): fields.append(("downloads", .array(files.map(\.json))))
+        case .images(let images): fields.append(("images", .array(images.map(\.json))))
         case .other(let content): fields.append(("content", content))
         }
         return .object(fields)
@@ -121,6 +122,19 @@ extension LockedDownload {
         .object(
             [("name", .string(name)), ("sha256", .string(file.sha256))] + (file.size.map { [("size", .int($0))] } ?? [])
         )
+    }
+}
+
+extension LockedImage {
+    var json: JSON {
+        .object([
+            ("name", .string(name)), ("media-type", .string(mediaType)), ("sha256", .string(manifest.hex)),
+            ("size", .int(manifest.size)),
+            (
+                "blobs",
+                .array(blobs.map { .object([("sha256", .string($0.hex)), ("size", .int($0.size))]) })
+            ),
+        ])
     }
 }
 

@@ -31,7 +31,7 @@ struct LockReader {
 
     func entry(_ json: JSON, at path: Path) throws(ForgeError) -> LockEntry {
         let required = ["id", "parameters", "lock", "request-digest", "request", "date"]
-        let bodies = ["snapshot", "archives", "packages", "sources", "downloads", "content"]
+        let bodies = ["snapshot", "archives", "packages", "sources", "downloads", "images", "content"]
         let fields = try object(json, at: path, required: required, optional: bodies)
         var parameters: [String: String] = [:]
         for (name, value) in fields["parameters"]?.object ?? [] {
@@ -43,6 +43,8 @@ struct LockReader {
             body = .other(content)
         } else if let list = fields["downloads"] {
             body = .downloads(try downloads(list, at: path + [.key("downloads")]))
+        } else if let list = fields["images"] {
+            body = .images(try images(list, at: path + [.key("images")]))
         } else {
             body = .debian(try debian(fields, at: path))
         }
@@ -101,6 +103,26 @@ struct LockReader {
             files.append(LockedDownload(name: name, file: LockedBytes(sha256: sha256, size: size)))
         }
         return files
+    }
+
+    private func images(_ json: JSON, at path: Path) throws(ForgeError) -> [LockedImage] {
+        var images: [LockedImage] = []
+        for (i, item) in (json.array ?? []).enumerated() {
+            let place = path + [.index(i)]
+            let fields = try object(item, at: place, required: ["name", "media-type", "sha256", "size", "blobs"])
+            var blobs: [Digest] = []
+            for (i, blob) in (fields["blobs"]?.array ?? []).enumerated() {
+                let place = place + [.key("blobs"), .index(i)]
+                blobs.append(try digest(try object(blob, at: place, required: ["sha256", "size"]), place))
+            }
+            let name = try string(fields, "name", place)
+            guard !images.contains(where: { $0.name == name }) else { throw fault("“\(name)” is locked twice", place) }
+            images.append(
+                LockedImage(
+                    name: name, manifest: try digest(fields, place),
+                    mediaType: try string(fields, "media-type", place), blobs: blobs))
+        }
+        return images
     }
 
     private func source(_ json: JSON, at path: Path) throws(ForgeError) -> LockedSource {

@@ -2,6 +2,7 @@ import ForgeArchive
 import ForgeBase
 import ForgeEngine
 import ForgePackages
+import ForgeRecipe
 import ForgeScripts
 import ForgeStore
 
@@ -11,10 +12,10 @@ struct OCIImageStage {
 
     func run() throws -> StageResult {
         let names = strings("names")
-        for name in names {
-            if let fault = OCILayout.fault(inName: name) {
-                throw ForgeError(.badInput, "stage oci-image: “\(name)” is no name for an image: \(fault)")
-            }
+        for name in names where ImageReference(name).map({ $0.tag == nil || $0.sha256 != nil }) ?? true {
+            throw ForgeError(
+                .badInput, "stage oci-image: “\(name)” is no name for an image",
+                remedy: "write a registry, a path and a tag, for example localhost/tools:1.0")
         }
         var layers: [Digest] = []
         for (number, input) in context.inputs("layers").enumerated() {
@@ -37,7 +38,7 @@ struct OCIImageStage {
             images: names.map {
                 OCILayout.Image(
                     name: $0, manifest: manifest, mediaType: OCILayout.MediaType.manifest,
-                    platform: ("linux", context.architecture))
+                    platform: "linux/\(context.architecture)")
             }, blobs: Set(layers + [config, manifest]))
         context.note("\(names.joined(separator: ", ")): sha256:\(manifest.hex)")
         let digest = try layout.tree(in: context.store).save(in: context.store)

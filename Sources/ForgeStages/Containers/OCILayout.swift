@@ -1,4 +1,6 @@
 package import ForgeBase
+import ForgePackages
+import ForgeRecipe
 package import ForgeStore
 
 /// Container images as a directory in the OCI image layout (OCI image-spec 1.0, image-layout.md): `oci-layout`,
@@ -11,10 +13,10 @@ package struct OCILayout: Sendable {
         package var name: String
         package var manifest: Digest
         package var mediaType: String
-        /// As in the OCI image index: `linux`, `amd64`.
-        package var platform: (os: String, architecture: String)
+        /// `linux/amd64`, with a third part if it has a variant.
+        package var platform: String
 
-        package init(name: String, manifest: Digest, mediaType: String, platform: (os: String, architecture: String)) {
+        package init(name: String, manifest: Digest, mediaType: String, platform: String) {
             self.name = name
             self.manifest = manifest
             self.mediaType = mediaType
@@ -54,25 +56,19 @@ package struct OCILayout: Sendable {
         TreeEntry(ByteString(path), .file(try store.put(Array(json.canonical.description.utf8))), mode: 0o644)
     }
 
-    /// containerd takes an image's name from the first of the two annotations, others from the second.
+    /// containerd takes an image's name from the first of the two annotations, others its tag from the second.
     private var index: JSON {
         let manifests = images.sorted { $0.name.precedes($1.name) }.map { image in
-            OCILayout.descriptor(
+            var annotations: [(String, JSON)] = [(ImageAnnotation.name, .string(image.name))]
+            if let tag = ImageReference(image.name)?.tag {
+                annotations.append((ImageAnnotation.tag, .string(tag)))
+            }
+            let platform = image.platform.split(separator: "/").map { JSON.string(String($0)) }
+            return OCILayout.descriptor(
                 image.mediaType, image.manifest,
                 [
-                    (
-                        "annotations",
-                        .object([
-                            ("io.containerd.image.name", .string(image.name)),
-                            ("org.opencontainers.image.ref.name", .string(image.name)),
-                        ])
-                    ),
-                    (
-                        "platform",
-                        .object([
-                            ("architecture", .string(image.platform.architecture)), ("os", .string(image.platform.os)),
-                        ])
-                    ),
+                    ("annotations", .object(annotations)),
+                    ("platform", .object(Array(zip(["os", "architecture", "variant"], platform)))),
                 ])
         }
         return .object([
@@ -87,28 +83,6 @@ package struct OCILayout: Sendable {
                 ("mediaType", .string(mediaType)), ("digest", .string("sha256:\(digest.hex)")),
                 ("size", .int(digest.size)),
             ] + more)
-    }
-
-    /// Why a text is no name for an image, or nil. A name has a registry (or `localhost`), a path and a tag, so that every
-    /// runtime takes it as it is written and completes nothing.
-    package static func fault(inName name: String) -> String? {
-        guard let slash = name.firstIndex(of: "/"), let colon = name.lastIndex(of: ":"), colon > slash else {
-            return "it needs a registry, a path and a tag, for example localhost/tools:1.0"
-        }
-        let (host, path, tag) = (name[..<slash], name[name.index(after: slash)..<colon], name[colon...].dropFirst())
-        let lower = { (c: Character) in c.isASCII && (c.isLowercase || c.isNumber) }
-        guard host == "localhost" || host.contains(".") || host.contains(":"),
-            host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".:-".contains($0)) })
-        else { return "“\(host)” is no registry: it has a dot or a port, or is localhost" }
-        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
-            guard let first = part.first, let last = part.last, lower(first), lower(last),
-                part.allSatisfy({ lower($0) || "._-".contains($0) })
-            else { return "“\(path)” is no path of an image: small letters, digits, and . _ - between them" }
-        }
-        guard let first = tag.first, first != ".", first != "-", tag.utf8.count <= 128,
-            tag.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
-        else { return "“\(tag)” is no tag: letters, digits, and . _ -" }
-        return nil
     }
 }
 
@@ -134,15 +108,13 @@ extension OCILayout {
                 let manifest = blobs.first(where: { $0.hex == text.dropFirst(7) })
             else { throw bad("index.json names a manifest that is not there: \(item["digest"]?.string ?? "?")") }
             let notes = item["annotations"]
-            guard
-                let name = notes?["io.containerd.image.name"]?.string
-                    ?? notes?["org.opencontainers.image.ref.name"]?.string
+            guard let name = notes?[ImageAnnotation.name]?.string ?? notes?[ImageAnnotation.tag]?.string
             else { throw bad("index.json has an image without a name") }
-            let platform = item["platform"]
+            let platform = ["os", "architecture", "variant"].compactMap { item["platform"]?[$0]?.string }
             images.append(
                 Image(
                     name: name, manifest: manifest, mediaType: item["mediaType"]?.string ?? MediaType.manifest,
-                    platform: (platform?["os"]?.string ?? "linux", platform?["architecture"]?.string ?? "amd64")))
+                    platform: platform.joined(separator: "/")))
         }
     }
 }
