@@ -37,6 +37,30 @@ import Testing
         #expect(line.contains("if=none,id=disk1,file=/two,format=qcow2"))
     }
 
+    /// The web server is an address of QEMU's own network; a folder's name is safe from its shell and from its lists.
+    @Test func aFolderIsBootedFromTheNetwork() {
+        let machine = VirtualMachine(
+            medium: .netboot(folder: "/my out,put", server: "/bin/busybox"), firmware: .bios, acceleration: .kvm,
+            network: .user(sshPort: 7))
+        let options = machine.arguments.first { $0.hasPrefix("user,") }
+        #expect(
+            options == "user,id=net0,hostfwd=tcp:127.0.0.1:7-:22,bootfile=http://10.0.2.100/netboot.ipxe,"
+                + "guestfwd=tcp:10.0.2.100:80-cmd:/bin/busybox httpd -i -c /dev/null -h '/my out,,put'")
+        #expect(machine.arguments.contains("virtio-net-pci,netdev=net0,bootindex=0"))
+        #expect(!machine.arguments.contains("-boot"))
+    }
+
+    @Test func aMachineOfAClusterIsOnItsTap() {
+        let place = Cluster.Place(number: 2)
+        let machine = VirtualMachine(
+            medium: .cdrom("/a.iso"), firmware: .bios, acceleration: .kvm,
+            network: .tap(place.tap, hardwareAddress: place.hardwareAddress, address: place.address))
+        #expect(machine.arguments.contains("tap,id=net0,ifname=tap2,script=no,downscript=no"))
+        #expect(machine.arguments.contains("virtio-net-pci,netdev=net0,mac=52:54:00:77:00:02"))
+        #expect(machine.network.ssh == ("10.77.0.12", 22))
+        #expect(!machine.arguments.contains { $0.contains("hostfwd") })
+    }
+
     @Test func theLabelOfAnISOIsRead() throws {
         let project = try TinyProject()
         var bytes = [UInt8](repeating: 0, count: 17 * 2048)

@@ -112,6 +112,11 @@ final class Lab: Sendable {
                 [ -e /etc/$name ] || : >/etc/$name
                 mount --bind \(folder)/$name /etc/$name
             done
+            # as udev makes it; some hosts keep it to root
+            if [ -e /dev/net/tun ]; then
+                [ -e \(folder)/tun ] || mknod -m 0666 \(folder)/tun c 10 200
+                mount --bind \(folder)/tun /dev/net/tun
+            fi
             exec setpriv --reuid=\(uid) --regid=\(uid) --clear-groups "$@"
             """
         let path = folder + "/run.sh"
