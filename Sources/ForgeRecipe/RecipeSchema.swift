@@ -149,7 +149,10 @@ package enum RecipeSchema {
     private static func uses(_ stage: StageDefinition) -> JSON {
         let inputs = stage.inputs.map { input -> (String, JSON) in
             let one = reference("source")
-            return (input.name, described(input.many ? any([one, conditional(array(one))]) : one, input.summary))
+            return (
+                input.name,
+                described(input.many ? any([one, conditional(array(any([one, several(one)])))]) : one, input.summary)
+            )
         }
         let required = stage.inputs.filter { !$0.optional }.map(\.name)
         var schema: [(String, JSON)] = [

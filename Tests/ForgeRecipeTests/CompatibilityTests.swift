@@ -14,7 +14,7 @@ import Testing
         #expect(UpstreamVersion(text)?.description == expected)
     }
 
-    @Test(arguments: ["", "latest", "v", "~1", "1..2x.99999999999999999999"])
+    @Test(arguments: ["", "latest", "v", "~1", "99999999999999999999"])
     func whatBeginsWithNoNumberIsNone(_ text: String) { #expect(UpstreamVersion(text) == nil) }
 
     @Test func versionsAreComparedByNumbers() throws {

@@ -53,7 +53,7 @@ package struct OCILayout: Sendable {
     }
 
     private func file(_ path: String, _ json: JSON, in store: any ObjectStore) throws -> TreeEntry {
-        TreeEntry(ByteString(path), .file(try store.put(Array(json.canonical.description.utf8))), mode: 0o644)
+        TreeEntry(ByteString(path), .file(try store.put(Array((json.canonical.description + "\n").utf8))), mode: 0o644)
     }
 
     /// containerd takes an image's name from the first of the two annotations, others its tag from the second.
