@@ -75,7 +75,8 @@ struct LockService {
         let wanted = try wanted(recipe)
         let store = try session.store()
         let bytes = try Files.readIfPresent(path)
-        if let bytes, let index = try LockIndex(of: bytes, in: store),
+        if !recipe.asksForLockedVersions { try recipe.checkCompatibility { _, _ in nil } }
+        if let bytes, !recipe.asksForLockedVersions, let index = try LockIndex(of: bytes, in: store),
             wanted.allSatisfy({ index.part($0.id, $0.request) != nil })
         {
             return { id, stage in index.part(id, try request(stage)) }
@@ -95,8 +96,16 @@ struct LockService {
             try complete.save(path)
             session.hasWrittenLock = true
         }
+        try checkCompatibility(recipe, wanted, complete)
         let index = try LockIndex(complete, in: store)
         return { id, stage in index.part(id, try request(stage)) }
+    }
+
+    /// Refuses versions that don't work together before anything is built of them.
+    private func checkCompatibility(_ recipe: Recipe, _ wanted: [Wanted], _ lock: LockFile) throws {
+        let entries = Dictionary(
+            wanted.compactMap { item in find(item, in: lock).map { (item.id, $0) } }, uniquingKeysWith: { $1 })
+        try recipe.checkCompatibility { entries[$0]?.version(of: $1) }
     }
 
     private func find(_ wanted: Wanted, in lock: LockFile) -> LockEntry? {

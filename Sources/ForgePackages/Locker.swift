@@ -1,4 +1,17 @@
+package import ForgeBase
 package import ForgeRecipe
+
+/// What makes a stage's entry of the lock from its options.
+package protocol Locker {
+    /// - Parameters:
+    ///   - id: the stage's id in the recipe.
+    ///   - parameters: the values of the recipe's parameters.
+    ///   - request: what the lock is found by: of the options, what decides.
+    ///   - previous: the entry that was there before.
+    func lock(
+        id: String, parameters: [String: String], options: JSON, request: JSON, previous: LockEntry?, update: LockUpdate
+    ) throws -> LockOutcome
+}
 
 /// What may move when a lock is made anew.
 package enum LockUpdate: Sendable, Equatable {

@@ -40,6 +40,8 @@ package struct StageInstance: Sendable {
     package var environment: [Variable]
     /// The most seconds that one run may take; nil for no limit.
     package var timeout: Int64?
+    /// What the stage's rules of compatibility are held against; in no key.
+    package var versions: [NamedVersion]
     package var location: SourceLocation
 }
 

@@ -97,6 +97,7 @@ struct RecipeReader {
         let inputEntries = fields.mapping("inputs")
         let environment = EnvironmentReader(faults: faults).variables(fields.mapping("environment"), of: what, expander)
         let timeout = fields.duration("timeout")
+        let versions = fields.node("versions").flatMap(expander.expand)
         fields.finish()
         guard let kind, let kindNode = fields.node("stage"), let definition = definition(kind, at: kindNode) else {
             return .faulty
@@ -107,16 +108,28 @@ struct RecipeReader {
                 "\(what) has a variable “\(first.name)”, but built-in stages see no environment",
                 at: fields.node("environment")?.location ?? entry.keyLocation)
         }
-        let inputs: [YAMLEntry] = inputEntries.compactMap { input in
-            expander.expand(input.value).map { YAMLEntry(key: input.key, keyLocation: input.keyLocation, value: $0) }
+        func expanded(_ entries: [YAMLEntry]) -> [YAMLEntry] {
+            entries.compactMap { item in
+                expander.expand(item.value).map { YAMLEntry(key: item.key, keyLocation: item.keyLocation, value: $0) }
+            }
         }
         let checker = OptionChecker(faults: faults, resolver: resolver)
         let options = options(optionsNode, what, definition, expander, checker, at: entry.keyLocation)
         let instance = StageInstance(
             id: entry.key, definition: definition, options: options, paths: checker.paths, inputs: [],
             environment: EnvironmentReader.merge(definition.environment, environment),
-            timeout: timeout ?? definition.timeout, location: entry.keyLocation)
-        return .draft(Draft(instance: instance, inputs: inputs))
+            timeout: timeout ?? definition.timeout,
+            versions: CompatibilityReader(faults: faults).versions(
+                items(of: versions, "“versions” of \(what)"), of: what, rules: definition.compatibility),
+            location: entry.keyLocation)
+        return .draft(Draft(instance: instance, inputs: expanded(inputEntries)))
+    }
+
+    private func items(of node: YAMLNode?, _ name: String) -> [YAMLNode] {
+        guard let node else { return [] }
+        if case .sequence(let items) = node.content { return items }
+        faults.add("\(name) must be a list, not \(node.kindName)", at: node.location)
+        return []
     }
 
     private func options(

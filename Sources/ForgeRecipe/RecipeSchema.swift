@@ -46,6 +46,11 @@ package enum RecipeSchema {
             required: ["kind"])
         let output = object(
             [("kind", kind), ("media-type", string("IANA media type.")), ("summary", string())], required: ["kind"])
+        let rule = object(
+            [
+                ("if", string("A condition on one version: kubernetes < 1.23.")),
+                ("need", string("What must hold then: containerd < 2.")), ("because", string("Why, for the message.")),
+            ], required: ["if", "need", "because"])
         let resources = object([
             ("cpu", integer("Cores.", minimum: 1)), ("memory", size("Bytes.")),
             ("disk", integer("Transfers to and from the disk.", minimum: 0)),
@@ -73,6 +78,7 @@ package enum RecipeSchema {
                 ),
                 ("options", map(reference("option"), "Options by name.")), ("inputs", map(input, "Inputs by name.")),
                 ("outputs", map(output, "Outputs by name.")),
+                ("compatibility", array(rule, "What does not work together.")),
             ], required: ["summary", "outputs"],
             extra: [
                 ("$schema", .string(dialect)), ("title", .string("forge stage")),
@@ -129,6 +135,13 @@ package enum RecipeSchema {
                 ("stage", words(stages.map(\.name), "The kind of step.")), ("when", reference("when")),
                 ("options", .object([("type", .string("object"))])), ("inputs", .object([("type", .string("object"))])),
                 ("environment", environment), ("timeout", timeout),
+                (
+                    "versions",
+                    .object([
+                        ("type", .string("array")),
+                        ("description", .string("Versions that the stage's rules of compatibility are held against.")),
+                    ])
+                ),
             ], required: ["stage"], extra: [("allOf", .array(choices))])
     }
 
@@ -136,7 +149,10 @@ package enum RecipeSchema {
     private static func uses(_ stage: StageDefinition) -> JSON {
         let inputs = stage.inputs.map { input -> (String, JSON) in
             let one = reference("source")
-            return (input.name, described(input.many ? any([one, conditional(array(one))]) : one, input.summary))
+            return (
+                input.name,
+                described(input.many ? any([one, conditional(array(any([one, several(one)])))]) : one, input.summary)
+            )
         }
         let required = stage.inputs.filter { !$0.optional }.map(\.name)
         var schema: [(String, JSON)] = [

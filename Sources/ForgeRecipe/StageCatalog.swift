@@ -21,7 +21,7 @@ package final class StageCatalog {
     }
 
     /// This catalog together with the stages beside a recipe.
-    func including(_ directory: String) -> StageCatalog {
+    package func including(_ directory: String) -> StageCatalog {
         guard !directories.contains(directory), Files.isDirectory(directory) else { return self }
         let catalog = StageCatalog(directories: directories + [directory], shown: shown)
         catalog.loaded = loaded

@@ -79,6 +79,8 @@ package struct StageDefinition: Sendable {
     package var options: [OptionDefinition]
     package var inputs: [Input]
     package var outputs: [Output]
+    /// What of the parts it brings together does not work together.
+    package var compatibility: [CompatibilityRule]
     package var location: SourceLocation
 
     package func input(_ name: String) -> Input? { inputs.first { $0.name == name } }
@@ -139,7 +141,9 @@ private struct StageReader {
             environment: environment(fields, run), timeout: fields.duration("timeout"),
             toolCache: toolCache(fields, run),
             options: OptionDefinitionReader(faults: faults).definitions(fields.mapping("options"), of: fields.what),
-            inputs: inputs(fields), outputs: outputs, location: node.location)
+            inputs: inputs(fields), outputs: outputs,
+            compatibility: CompatibilityReader(faults: faults).rules(fields.list("compatibility"), of: fields.what),
+            location: node.location)
         if definition.network, definition.lock == nil {
             faults.add(
                 "\(fields.what) uses the network without a lock", at: fields.node("network")?.location ?? node.location,

@@ -42,7 +42,7 @@ package struct DebianFiles {
     package func run(options: FetchOptions = FetchOptions()) throws -> StageResult {
         let day = String(HTTPDate.text(date).prefix(10))
         let files = lock.files
-        context.note("\(lock.packages.count + lock.sources.count) \(output), locked on \(day)")
+        context.note("\(output): \(lock.packages.count + lock.sources.count), locked on \(day)")
         let missing = try files.indices.filter { try !context.store.contains(files[$0].digest) }
         if !missing.isEmpty {
             if offline { throw forbidden(missing.map { files[$0].name }, of: files.count, lockedOn: day) }

@@ -50,42 +50,11 @@ struct HelperLock {
     private func resolve(
         _ item: Item, _ message: JSON, cache: String, store: Store, _ answer: inout Answer
     ) throws {
-        let fetcher = Fetcher(partialDirectory: cache + "/partial")
-        let lock: (LockEntry?, LockUpdate) throws -> LockOutcome
-        switch item.locker {
-        case "debian":
-            let reader = SuiteReader(
-                source: fetcher, store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
-                now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
-            let request = try DebianOptions.request(item.options, paths: item.paths)
-            let mirrors = DebianOptions.mirrors(item.options).overridden(
-                by: Mirrors(archives: Dictionary(item.mirrors) { $1 }, snapshots: Dictionary(item.snapshots) { $1 }))
-            let locker = DebianLocker(reader: reader, mirrors: mirrors, recipeFolder: "")
-            lock = { previous, update in
-                var previous = previous
-                // In the locker's words, so that it sees whether the question is the same.
-                if previous?.request == item.asked { previous?.request = request.json }
-                return try locker.lock(
-                    id: item.id, parameters: item.parameters, request: request, previous: previous, update: update)
-            }
-        case "downloads":
-            let locker = DownloadLocker(source: fetcher, mirrors: item.mirrors)
-            lock = { previous, update in
-                try locker.lock(
-                    id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
-                    previous: previous, update: update)
-            }
-        case "images":
-            let locker = ImageLocker(fetcher: fetcher, store: store, mirrors: item.mirrors, paths: item.paths)
-            lock = { previous, update in
-                try locker.lock(
-                    id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
-                    previous: previous, update: update)
-            }
-        default:
-            throw ForgeError(
-                .badInput, "stage “\(item.id)” asks for a locker “\(item.locker)” that this forge does not have",
-                remedy: "lockers: debian, downloads, images")
+        let locker = try locker(item, message, cache: cache, store: store)
+        func lock(_ previous: LockEntry?, _ update: LockUpdate) throws -> LockOutcome {
+            try locker.lock(
+                id: item.id, parameters: item.parameters, options: item.options, request: item.asked,
+                previous: previous, update: update)
         }
         if message["check"]?.bool == true {
             guard let previous = item.previous else { return }
@@ -97,6 +66,26 @@ struct HelperLock {
             entry.request = item.asked
             answer.entries.append(entry.json)
             answer.notes += outcome.notes.map { .string("\(item.id): \($0)") }
+        }
+    }
+
+    private func locker(_ item: Item, _ message: JSON, cache: String, store: Store) throws -> any Locker {
+        let fetcher = Fetcher(partialDirectory: cache + "/partial")
+        switch item.locker {
+        case "debian":
+            let reader = SuiteReader(
+                source: fetcher, store: store, verifier: SignatureVerifier(scratch: cache + "/tmp"),
+                now: SystemTime().wall(), allowsExpired: message["allow_expired"]?.bool ?? false)
+            let mirrors = DebianOptions.mirrors(item.options).overridden(
+                by: Mirrors(archives: Dictionary(item.mirrors) { $1 }, snapshots: Dictionary(item.snapshots) { $1 }))
+            return DebianOptionsLocker(
+                locker: DebianLocker(reader: reader, mirrors: mirrors, recipeFolder: ""), paths: item.paths)
+        case "downloads": return DownloadLocker(source: fetcher, mirrors: item.mirrors)
+        case "images": return ImageLocker(fetcher: fetcher, store: store, mirrors: item.mirrors, paths: item.paths)
+        default:
+            throw ForgeError(
+                .badInput, "stage “\(item.id)” asks for a locker “\(item.locker)” that this forge does not have",
+                remedy: "lockers: debian, downloads, images")
         }
     }
 
@@ -145,6 +134,23 @@ struct HelperLock {
         private static func places(_ json: JSON?) -> [(String, [String])] {
             (json?.object ?? []).map { ($0.0, ($0.1.array ?? []).compactMap(\.string)) }
         }
+    }
+}
+
+/// Locks what the options of `debian-packages` and `debian-source` ask for.
+private struct DebianOptionsLocker: Locker {
+    let locker: DebianLocker
+    /// Where the keyrings are that the options name, by relative path.
+    let paths: [String: String]
+
+    func lock(
+        id: String, parameters: [String: String], options: JSON, request: JSON, previous: LockEntry?, update: LockUpdate
+    ) throws -> LockOutcome {
+        let own = try DebianOptions.request(options, paths: paths)
+        var previous = previous
+        // In the locker's words, so that it sees whether the question is the same.
+        if previous?.request == request { previous?.request = own.json }
+        return try locker.lock(id: id, parameters: parameters, request: own, previous: previous, update: update)
     }
 }
 

@@ -95,6 +95,8 @@ enum Builtins {
         case "overlay": return try OverlayStage(context: context).run()
         case "merge": return try MergeStage(context: context).run()
         case "tarball": return try TarballStage(context: context).run()
+        case "oci-image": return try OCIImageStage(context: context).run()
+        case "oci-archive": return try OCIArchiveStage(context: context).run()
         default:
             throw ForgeError(
                 .badInput, "stage “\(request.stage)” asks for a built-in “\(name)” that this forge does not have",

@@ -73,7 +73,7 @@ extension FaultyRecipe {
         = 22:3: stage “base” lacks the input “packages”
         =   packages: Packages to install.
         = 24:5: unknown key “input” in stage “base”; did you mean “inputs”?
-        =   → known keys: environment, inputs, options, stage, timeout, when
+        =   → known keys: environment, inputs, options, stage, timeout, versions, when
         # unknown option
         - hostname: node-${suite}
         + hostnmae: node-${suite}

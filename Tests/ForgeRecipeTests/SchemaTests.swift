@@ -96,9 +96,12 @@ struct SchemaTests {
 
     @Test func schemaOfThisRepositoryIsASchema() throws {
         let layout = try ProjectLayout.find(from: Files.parent(of: Files.parent(of: #filePath)), executable: nil)
-        let recipes = try layout.recipeNames().map { name in
-            String(decoding: try Files.read(try layout.recipeFile(name)), as: UTF8.self)
+        for name in try layout.recipeNames() {
+            let file = try layout.recipeFile(name)
+            // With the stages beside the recipe, which the schema of the project alone does not know.
+            let catalog = layout.catalog().including(Files.parent(of: file) + "/stages")
+            let text = String(decoding: try Files.read(file), as: UTF8.self)
+            #expect(try verdicts([text], RecipeSchema.recipe(catalog)) == [""], "\(name)")
         }
-        #expect(try verdicts(recipes, RecipeSchema.recipe(layout.catalog())) == recipes.map { _ in "" })
     }
 }

@@ -56,7 +56,7 @@ import Testing
         let expected = [
             "stage.yaml:1:1: stage “squashfs” lacks “summary”",
             "stage.yaml:1:1: unknown key “sumary” in stage “squashfs”; did you mean “summary”?\n"
-                + "  → known keys: build-root, description, environment, inputs, lock, network, options, outputs, resources, "
+                + "  → known keys: build-root, compatibility, description, environment, inputs, lock, network, options, outputs, resources, "
                 + "run, summary, timeout, tool-cache, version",
             "stage.yaml:2:6: “run” of stage “squashfs” must be script or builtin:<name>, not “scrpt”",
             "stage.yaml:3:10: stage “squashfs” uses the network without a lock\n"

@@ -1,53 +1,24 @@
-import ForgeArchive
 import ForgeBase
-import ForgeEngine
 import ForgeScripts
 import ForgeStore
 import ForgeSystem
-import Glibc
 import Testing
 
 @testable import ForgeStages
 
-@Suite final class LayerStagesTests {
-    private let scratch: String
-    private let store: Store
+@Suite struct LayerStagesTests {
+    private let bench: StageBench
 
-    init() throws {
-        var template = Array("/tmp/forge-layers-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        scratch = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        store = try Store(directory: scratch + "/cache")
-    }
-
-    deinit { try? Directory.remove(scratch) }
-
-    private func context(_ options: [(String, JSON)], _ inputs: [(String, Tree)] = []) throws -> StageContext {
-        StageContext(
-            store: store, scratch: scratch,
-            inputs: try inputs.enumerated().map { index, input in
-                .init(name: input.0, label: "layer \(index)", kind: .tree, digest: try input.1.save(in: store))
-            }, options: .object(options), epoch: 1_700_000_000, architecture: "amd64", jobs: 2)
-    }
-
-    private func result(_ result: StageResult) throws -> Tree {
-        try Tree.load(try #require(result.outputs.first).digest, from: store)
-    }
-
-    private func file(_ path: String, _ text: String, mode: UInt32 = 0o644) throws -> TreeEntry {
-        TreeEntry(ByteString(path), .file(try store.put(Array(text.utf8))), mode: mode)
-    }
-
-    private func directories(_ paths: String...) -> [TreeEntry] {
-        ([""] + paths).map { TreeEntry(ByteString($0), .directory, mode: 0o755) }
-    }
+    init() throws { bench = try StageBench() }
 
     @Test func anOverlayHasItsFilesAndTheDirectoriesAboveThem() throws {
         let source = try Tree(
-            directories("etc", "root") + [file("etc/motd", "hi\n"), file("root/run", "#!\n", mode: 0o755)])
-        let tree = try result(
+            bench.directories("etc", "root") + [
+                bench.file("etc/motd", "hi\n"), bench.file("root/run", "#!\n", mode: 0o755),
+            ])
+        let tree = try bench.tree(
             OverlayStage(
-                context: context(
+                context: bench.context(
                     [
                         (
                             "files",
@@ -76,37 +47,38 @@ import Testing
         let options = [
             ("attributes", JSON.array([.object([("path", .string("/etc/no")), ("mode", .string("0600"))])]))
         ]
-        let error = try #require(throws: ForgeError.self) { try OverlayStage(context: context(options)).run() }
+        let error = try #require(throws: ForgeError.self) { try OverlayStage(context: bench.context(options)).run() }
         #expect(error.message.contains("/etc/no"))
     }
 
     @Test func aStackIsMergedAsOverlayFSShowsIt() throws {
-        let lower = try Tree(directories("etc", "usr", "usr/lib") + [file("etc/a", "1"), file("etc/b", "1")])
+        let lower = try Tree(
+            bench.directories("etc", "usr", "usr/lib") + [bench.file("etc/a", "1"), bench.file("etc/b", "1")])
         let upper = try Tree(
-            directories("etc", "usr") + [file("etc/a", "2"), .whiteout("etc/b"), .whiteout("usr/lib")])
-        let tree = try result(MergeStage(context: context([], [("layers", lower), ("layers", upper)])).run())
-        #expect(try tree == Tree(directories("etc", "usr") + [file("etc/a", "2")]))
+            bench.directories("etc", "usr") + [bench.file("etc/a", "2"), .whiteout("etc/b"), .whiteout("usr/lib")])
+        let tree = try bench.tree(MergeStage(context: bench.context([], [("layers", lower), ("layers", upper)])).run())
+        #expect(try tree == Tree(bench.directories("etc", "usr") + [bench.file("etc/a", "2")]))
     }
 
     @Test func aDirectoryOverALinkToOneIsRefused() throws {
-        let lower = try Tree(directories("usr", "usr/lib") + [TreeEntry("lib", .symlink("usr/lib"), mode: 0o777)])
-        let upper = try Tree(directories("lib") + [file("lib/x", "x")])
+        let lower = try Tree(bench.directories("usr", "usr/lib") + [TreeEntry("lib", .symlink("usr/lib"), mode: 0o777)])
+        let upper = try Tree(bench.directories("lib") + [bench.file("lib/x", "x")])
         let error = try #require(throws: ForgeError.self) {
-            try MergeStage(context: context([], [("layers", lower), ("layers", upper)])).run()
+            try MergeStage(context: bench.context([], [("layers", lower), ("layers", upper)])).run()
         }
         #expect(error.message.contains("/lib") && error.message.contains("usr/lib"), "\(error)")
     }
 
     @Test func aTarballIsTheSameEveryTime() throws {
-        let tree = try Tree(directories("etc") + [file("etc/a", "1", mode: 0o4755)])
+        let tree = try Tree(bench.directories("etc") + [bench.file("etc/a", "1", mode: 0o4755)])
         func pack() throws -> [UInt8] {
-            let made = try TarballStage(context: context([("level", .int(3))], [("tree", tree)])).run()
-            return try store.read(try #require(made.outputs.first).digest)
+            let made = try TarballStage(context: bench.context([("level", .int(3))], [("tree", tree)])).run()
+            return try bench.store.read(try #require(made.outputs.first).digest)
         }
         let archive = try pack()
         #expect(try pack() == archive)
-        try Files.write(scratch + "/t.tar.zst", archive)
-        let list = try Command("tar", ["-tvf", "t.tar.zst"], directory: scratch).outputOrThrow()
+        try Files.write(bench.scratch + "/t.tar.zst", archive)
+        let list = try Command("tar", ["-tvf", "t.tar.zst"], directory: bench.scratch).outputOrThrow()
         #expect(String(decoding: list, as: UTF8.self).contains("-rwsr-xr-x 0/0"))
     }
 }

@@ -1,21 +1,21 @@
 import ForgeBase
-import ForgeRecipe
+package import ForgeRecipe
 import Glibc
 
 /// What some `Sources` files say of a few source packages, among tens of thousands that nobody asks for.
-struct SourceIndex {
+package struct SourceIndex {
     /// The names that are looked for.
-    let wanted: Set<String>
+    package let wanted: Set<String>
     /// Every version of them, in the order of the files.
-    private(set) var found: [LockedSource] = []
+    package private(set) var found: [LockedSource] = []
     /// Every name of the files, for suggestions.
     private(set) var names: Set<String> = []
 
-    init(wanted: Set<String>) { self.wanted = wanted }
+    package init(wanted: Set<String>) { self.wanted = wanted }
 
     /// Adds the text of one `Sources` file.
     /// - Parameter file: the name that errors carry.
-    mutating func add(_ text: [UInt8], of suite: DebianRequest.Suite, file: String) throws {
+    package mutating func add(_ text: [UInt8], of suite: DebianRequest.Suite, file: String) throws {
         let stanzas = text.withUnsafeBufferPointer { scan($0) }
         for stanza in stanzas {
             let fields = try Deb822Stanza.parse(Array(text[stanza]), file: "an entry of \(file)")

@@ -2,7 +2,7 @@ package import ForgeBase
 package import ForgeRecipe
 
 /// Makes, keeps and moves locks of single files: their digests come from the recipe, or from published checksums.
-package struct DownloadLocker {
+package struct DownloadLocker: Locker {
     /// Bytes that a list of checksums may have.
     static let listLimit: Int64 = 16 << 20
 

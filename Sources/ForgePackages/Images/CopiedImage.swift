@@ -57,22 +57,6 @@ extension LockedImage {
         }
         throw failure ?? ForgeError(.bug, "no place for \(image.reference)")
     }
-
-    /// The entry of an OCI layout's index.
-    package func descriptor(_ image: CopiedImage) -> JSON {
-        var annotations: [(String, JSON)] = [(ImageLayout.imageName, .string(name))]
-        if let tag = ImageReference(name)?.tag { annotations.append((ImageLayout.referenceName, .string(tag))) }
-        let platform = image.platform.split(separator: "/").map(String.init)
-        return .object([
-            ("mediaType", .string(mediaType)), ("digest", .string("sha256:\(manifest.hex)")),
-            ("size", .int(manifest.size)),
-            (
-                "platform",
-                .object(zip(["os", "architecture", "variant"], platform).map { ($0, .string($1)) })
-            ),
-            ("annotations", .object(annotations)),
-        ])
-    }
 }
 
 extension ForgeError {

@@ -3,7 +3,7 @@ package import ForgeRecipe
 package import ForgeStore
 
 /// Makes, keeps and moves locks of container images: what a tag means for one platform, part by part.
-package struct ImageLocker {
+package struct ImageLocker: Locker {
     let fetcher: Fetcher
     let store: any ObjectStore
     /// Places to ask before a registry, by its host.

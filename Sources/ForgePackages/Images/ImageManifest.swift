@@ -1,14 +1,14 @@
-import ForgeBase
+package import ForgeBase
 
 /// How a document names another: media type, SHA-256 and size.
-struct ImageDescriptor: Equatable {
-    var mediaType: String
-    var digest: Digest
+package struct ImageDescriptor: Equatable {
+    package var mediaType: String
+    package var digest: Digest
     /// `os/architecture` or `os/architecture/variant`, where the document says it.
-    var platform: String?
+    package var platform: String?
     var annotations: [(String, String)] = []
 
-    static func == (lhs: ImageDescriptor, rhs: ImageDescriptor) -> Bool {
+    package static func == (lhs: ImageDescriptor, rhs: ImageDescriptor) -> Bool {
         lhs.digest == rhs.digest && lhs.mediaType == rhs.mediaType
     }
 
@@ -31,7 +31,7 @@ struct ImageDescriptor: Equatable {
 
 /// What a registry or a layout has under an image's name: the manifest of one platform, or an index of several. Docker's
 /// forms and those of OCI differ in media types alone.
-enum ImageManifest {
+package enum ImageManifest {
     case index([ImageDescriptor])
     case image(config: ImageDescriptor, layers: [ImageDescriptor])
 
@@ -46,7 +46,7 @@ enum ImageManifest {
     static let limit: Int64 = 8 << 20
 
     /// - Parameter place: what errors call it.
-    init(_ bytes: [UInt8], place: String) throws(ForgeError) {
+    package init(_ bytes: [UInt8], place: String) throws(ForgeError) {
         let json = try ImageManifest.json(bytes, place: place)
         if let list = json["manifests"]?.array {
             var manifests: [ImageDescriptor] = []
@@ -64,7 +64,7 @@ enum ImageManifest {
     }
 
     /// The media type of a manifest, as itself says it or as its form does.
-    static func mediaType(_ bytes: [UInt8], place: String) throws(ForgeError) -> String {
+    package static func mediaType(_ bytes: [UInt8], place: String) throws(ForgeError) -> String {
         try json(bytes, place: place)["mediaType"]?.string ?? ociManifest
     }
 
@@ -81,7 +81,7 @@ enum ImageManifest {
     }
 
     /// Whether a platform is that which is asked for; a variant counts only where one is asked for.
-    static func fits(_ platform: String?, _ wanted: String) -> Bool {
+    package static func fits(_ platform: String?, _ wanted: String) -> Bool {
         guard let platform else { return false }
         return platform == wanted || platform.hasPrefix(wanted + "/")
     }

@@ -64,15 +64,15 @@ struct ImageLayout: ImageSource {
             throw ImageManifest.fault("\(place)/index.json", "no index")
         }
         let named = manifests.filter { descriptor in
-            descriptor.annotation(ImageLayout.imageName) == image.description
-                || [image.description, image.tag].contains(descriptor.annotation(ImageLayout.referenceName))
+            descriptor.annotation(ImageAnnotation.name) == image.description
+                || [image.description, image.tag].contains(descriptor.annotation(ImageAnnotation.tag))
                 || image.sha256 == descriptor.digest.hex
         }
-        let whole = named.filter { $0.annotation(ImageLayout.imageName) == image.description }
+        let whole = named.filter { $0.annotation(ImageAnnotation.name) == image.description }
         let found = whole.isEmpty ? named : whole
         guard found.count == 1 else {
             let names = manifests.compactMap {
-                $0.annotation(ImageLayout.imageName) ?? $0.annotation(ImageLayout.referenceName)
+                $0.annotation(ImageAnnotation.name) ?? $0.annotation(ImageAnnotation.tag)
                     ?? "sha256:\($0.digest.hex)"
             }
             throw ForgeError(
@@ -108,8 +108,12 @@ struct ImageLayout: ImageSource {
         }
         return try Files.read("\(directory)/\(name)")
     }
+}
 
-    /// Annotations of an index by which programs find an image.
-    static let imageName = "io.containerd.image.name"
-    static let referenceName = "org.opencontainers.image.ref.name"
+/// Annotations of an index by which programs find an image.
+package enum ImageAnnotation {
+    /// All of the name; containerd's.
+    package static let name = "io.containerd.image.name"
+    /// The tag (image-spec, annotations.md).
+    package static let tag = "org.opencontainers.image.ref.name"
 }

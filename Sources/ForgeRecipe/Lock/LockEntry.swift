@@ -49,6 +49,11 @@ package struct LockEntry: Sendable, Equatable {
     /// What it pins of single files, if it does.
     package var downloads: [LockedDownload]? { if case .downloads(let files) = body { files } else { nil } }
 
+    /// The version of a package that it pins, or of a source package.
+    package func version(of name: String) -> String? {
+        debian?.packages.first { $0.name == name }?.version ?? debian?.sources.first { $0.name == name }?.version
+    }
+
     /// The images, if it pins some.
     package var images: [LockedImage]? { if case .images(let images) = body { images } else { nil } }
 

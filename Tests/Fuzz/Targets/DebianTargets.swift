@@ -1,5 +1,6 @@
 import ForgeBase
 import ForgePackages
+import ForgeRecipe
 
 /// A `Packages` file: each version's stanza says what the index says of it, and a selection has an answer.
 func fuzzPackages(_ input: [UInt8]) throws {
@@ -45,5 +46,22 @@ func fuzzRelease(_ input: [UInt8]) throws {
         HTTPDate.seconds(snapshot: HTTPDate.snapshot(release.date)) == release.date, "a date that is not itself")
     _ = try Refusal().unless {
         try release.indexes(components: release.components, architecture: "amd64", isFlat: false, name: "f")
+    }
+}
+
+/// A `Sources` file: each source has one .dsc, and files that are below the archive.
+func fuzzSources(_ input: [UInt8]) throws {
+    let suite = DebianRequest.Suite(archive: "a", suite: "s")
+    var index = SourceIndex(wanted: ["hello", "linux"])
+    guard (try Refusal().unless { try index.add(input, of: suite, file: "f") }) != nil else { return }
+    for source in index.found {
+        try require(index.wanted.contains(source.name), "source \(source.name), which nobody wants")
+        try require(DebianVersion.isValid(source.version), "version \(source.version)")
+        try require(source.files.filter { $0.path.hasSuffix(".dsc") }.count == 1, "not one .dsc")
+        for file in source.files {
+            let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
+            try require(parts.allSatisfy { !["", ".", ".."].contains($0) }, "path \(file.path)")
+            try require(file.digest.size >= 0, "a negative size")
+        }
     }
 }

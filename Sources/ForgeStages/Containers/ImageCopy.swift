@@ -27,10 +27,7 @@ package struct ImageCopy {
     /// Fetches what the store lacks, and makes the layout.
     package func run(options: FetchOptions = FetchOptions()) throws -> StageResult {
         let images = try CopiedImage.list(context.options)
-        var entries = [TreeEntry("", .directory, mode: 0o755)]
-        entries += ["blobs", "blobs/sha256"].map { TreeEntry($0, .directory, mode: 0o755) }
-        var blobs: Set<Digest> = []
-        var index: [(name: String, descriptor: JSON)] = []
+        var layout = OCILayout()
         for image in images {
             guard let locked = entry.images?.first(where: { $0.name == image.name }) else {
                 throw ForgeError(
@@ -38,22 +35,13 @@ package struct ImageCopy {
                     remedy: "make it anew with `forge lock --update`")
             }
             try bring(locked, image, options)
-            blobs.formUnion([locked.manifest] + locked.blobs)
-            index.append((image.name, locked.descriptor(image)))
+            layout.blobs.formUnion([locked.manifest] + locked.blobs)
+            layout.images.append(
+                OCILayout.Image(
+                    name: image.name, manifest: locked.manifest, mediaType: locked.mediaType, platform: image.platform))
             context.note("\(image.name): sha256:\(locked.manifest.hex), \(locked.blobs.count - 1) layers")
         }
-        entries += blobs.map { TreeEntry(ByteString("blobs/sha256/\($0.hex)"), .file($0), mode: 0o644) }
-        entries.append(try file("oci-layout", .object([("imageLayoutVersion", .string("1.0.0"))])))
-        // The order of the recipe has no meaning.
-        index.sort { $0.name.precedes($1.name) }
-        entries.append(
-            try file(
-                "index.json",
-                .object([
-                    ("schemaVersion", .int(2)), ("mediaType", .string("application/vnd.oci.image.index.v1+json")),
-                    ("manifests", .array(index.map(\.descriptor))),
-                ])))
-        let digest = try Tree(entries).save(in: context.store)
+        let digest = try layout.tree(in: context.store).save(in: context.store)
         return StageResult(
             outputs: [ActionResult.Output(name: "layout", kind: .tree, digest: digest)],
             provides: images.compactMap(about))
@@ -88,10 +76,5 @@ package struct ImageCopy {
                 ("digest", .string("sha256:\(locked.manifest.hex)")),
             ])
         }
-    }
-
-    private func file(_ name: String, _ json: JSON) throws -> TreeEntry {
-        let bytes = Array((json.canonical.description + "\n").utf8)
-        return TreeEntry(ByteString(name), .file(try context.store.put(bytes)), mode: 0o644)
     }
 }
