@@ -58,6 +58,12 @@ struct TestCommand {
         let firmware = session.arguments.value("firmware")
         let named = recipe.tests.filter { only.isEmpty || only.contains($0.name) }
         let joins = session.arguments.has("join")
+        if let machines = try session.arguments.number("machines", least: 1) {
+            guard joins else { throw ForgeError(.badInput, "--machines is for --join", remedy: "add --join") }
+            guard machines <= BootTest.mostMachines else {
+                throw ForgeError(.badInput, "a cluster has at most \(BootTest.mostMachines) machines, not \(machines)")
+            }
+        }
         let tests = named.filter { ($0.cluster != nil) == joins }
         let left = named.filter { $0.cluster != nil && !joins }.map(\.name)
         if !left.isEmpty {
