@@ -30,6 +30,7 @@ import Testing
             ("", "has no SHA-256 sums", nil),
             ("<html>not found</html>", "has no SHA-256 sums", nil),
             (String(repeating: "a", count: 63), "has no SHA-256 sums", nil),
+            (a + String(repeating: " ", count: 5000) + "kubelet", "has no SHA-256 sums", nil),
             (
                 String(repeating: "a", count: 128) + "  kubelet\n", "has no SHA-256 sums",
                 "it has sums of another kind, which forge does not take"

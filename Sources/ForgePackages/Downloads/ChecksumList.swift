@@ -10,7 +10,8 @@ package struct ChecksumList: Sendable {
     private var hasOthers = false
 
     package init(_ bytes: [UInt8]) {
-        for line in bytes.split(whereSeparator: { $0 == 0x0a || $0 == 0x0d }) {
+        // Longer lines than names can be say nothing, and would take their time.
+        for line in bytes.split(whereSeparator: { $0 == 0x0a || $0 == 0x0d }) where line.count <= 4096 {
             read(String(decoding: line, as: UTF8.self))
         }
     }
