@@ -32,7 +32,7 @@ struct JoinOptionTests {
 
     @Test(arguments: [
         (["--machines", "2"], "--machines is for --join"),
-        (["--join", "--machines", "10"], "a cluster has at most 9 machines, not 10"),
+        (["--join", "--machines", "10"], "--machines must be a whole number from 1 to 9, not “10”"),
     ])
     func machinesAreOfAClusterAndFew(_ words: [String], _ message: String) throws {
         let command = Command(
