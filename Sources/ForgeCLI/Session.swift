@@ -59,10 +59,11 @@ final class Session {
 
     /// Where the artifacts of a recipe go.
     func outputDirectory(_ recipe: Recipe) -> String {
-        let out = arguments.value("output") ?? layout.root + "/out"
-        let absolute = out.hasPrefix("/") ? out : layout.workingDirectory + "/" + out
-        return "\(absolute)/\(recipe.name)/\(Session.cell)"
+        "\(absolute(arguments.value("output") ?? layout.root + "/out"))/\(recipe.name)/\(Session.cell)"
     }
+
+    /// A path of the command line, for programs that do not run in the working directory.
+    func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : layout.workingDirectory + "/" + path }
 
     /// The cell of a recipe without a matrix.
     static let cell = "default"

@@ -63,7 +63,8 @@ package enum Host {
     /// The path of a program of the host, as a shell would find it; also where only root looks.
     package static func findProgram(_ name: String) -> String? {
         let path = environment("PATH") ?? "/usr/local/bin:/usr/bin:/bin"
-        for directory in path.split(separator: ":") + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] {
+        let directories: [String] = path.split(separator: ":").map { String($0) }
+        for directory in directories + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] {
             let candidate = "\(directory)/\(name)"
             var info = stat()
             if stat(candidate, &info) == 0, info.st_mode & S_IFMT == S_IFREG, access(candidate, X_OK) == 0 {

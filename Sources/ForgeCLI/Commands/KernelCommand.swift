@@ -155,7 +155,7 @@ struct KernelCommand {
     /// that is not there yet. Nothing is ever overwritten.
     private func target(_ recipe: Recipe) throws -> String {
         if let given = session.arguments.value("output") {
-            let path = given.hasPrefix("/") ? given : session.layout.workingDirectory + "/" + given
+            let path = session.absolute(given)
             guard !Files.exists(path) else {
                 throw ForgeError(
                     .badInput, "\(given) is there already", remedy: "name another file, or remove it first")

@@ -31,13 +31,14 @@ struct RunCommand {
             try Files.write(variables, try Files.read(files.variables))
             machine.firmwareFiles = (files.code, variables)
         }
-        if let seed = session.arguments.value("seed") ?? (Files.exists("\(out)/seed.iso") ? "\(out)/seed.iso" : nil),
+        if let seed = session.arguments.value("seed").map(session.absolute)
+            ?? (Files.exists("\(out)/seed.iso") ? "\(out)/seed.iso" : nil),
             !session.arguments.has("no-seed")
         {
             machine.seed = .image(seed)
         }
         if let disk = session.arguments.value("disk") {
-            machine.disks = [try dataDisk(disk)]
+            machine.disks = [try dataDisk(session.absolute(disk))]
         }
         // A key for this run alone: images have no password.
         machine.credentials = [try Guest.credential(in: scratch.path)]

@@ -155,7 +155,7 @@ struct TestRun {
     /// The seed of a machine that is alone.
     private func seed(_ scratch: String) throws -> VirtualMachine.Seed? {
         let published = "\(session.outputDirectory(recipe))/seed.iso"
-        if let seed = session.arguments.value("seed") { return .image(seed) }
+        if let seed = session.arguments.value("seed") { return .image(session.absolute(seed)) }
         if !test.seed.isEmpty {
             let directory = "\(scratch)/seed"
             try Files.makeDirectories(directory)
