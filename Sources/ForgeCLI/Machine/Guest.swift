@@ -68,8 +68,7 @@ final class Guest {
     func consoleText() -> String { String(decoding: (try? Files.read(console)) ?? [], as: UTF8.self) }
 
     /// Waits until the guest answers.
-    /// - Returns: seconds it took.
-    func waitForShell(seconds limit: Double) throws -> Double {
+    func waitForShell(seconds limit: Double) throws {
         let begin = seconds
         while seconds - begin < limit {
             try pause(milliseconds: 0)
@@ -79,7 +78,7 @@ final class Guest {
             if consoleText().contains("Kernel panic") {
                 throw ForgeError(.stageFailed, "the kernel panicked", details: tail())
             }
-            if let result = try? run("true", seconds: 15), result.status == 0 { return seconds - begin }
+            if let result = try? run("true", seconds: 15), result.status == 0 { return }
             try pause(milliseconds: 1000)
         }
         throw ForgeError(
@@ -102,7 +101,7 @@ final class Guest {
             try pause(milliseconds: 1000)
         }
         child = try command.start()
-        _ = try waitForShell(seconds: limit - (seconds - begin))
+        try waitForShell(seconds: limit - (seconds - begin))
     }
 
     /// Waits a while, or until the machine ends.

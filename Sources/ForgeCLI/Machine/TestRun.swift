@@ -79,9 +79,9 @@ struct TestRun {
         }
         let limit = try session.arguments.number("timeout", least: 1).map(Double.init) ?? Double(test.seconds)
         for guest in machines.guests {
-            let boot = try guest.waitForShell(seconds: limit)
-            report.bootSeconds = max(report.bootSeconds ?? 0, boot)
-            session.console.note("      answers after \(Format.seconds(boot))")
+            try guest.waitForShell(seconds: limit)
+            report.bootSeconds = max(report.bootSeconds ?? 0, guest.seconds)
+            session.console.note("      answers after \(Format.seconds(guest.seconds))")
         }
     }
 
