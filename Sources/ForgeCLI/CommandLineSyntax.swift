@@ -145,10 +145,11 @@ struct Arguments: Sendable {
     func operand(_ index: Int) -> String? { index < operands.count ? operands[index] : nil }
 
     /// A whole number from `least` up.
-    func number(_ option: String, least: Int) throws(ForgeError) -> Int? {
+    func number(_ option: String, least: Int, most: Int = .max) throws(ForgeError) -> Int? {
         guard let text = value(option) else { return nil }
-        guard let number = Int(text), number >= least else {
-            throw ForgeError(.badInput, "--\(option) must be a whole number of at least \(least), not “\(text)”")
+        guard let number = Int(text), (least...most).contains(number) else {
+            let range = most == .max ? "of at least \(least)" : "from \(least) to \(most)"
+            throw ForgeError(.badInput, "--\(option) must be a whole number \(range), not “\(text)”")
         }
         return number
     }

@@ -49,7 +49,8 @@ struct TestRun {
     ) throws {
         let signals = try Signals()
         machines.disks = try test.disks.enumerated().map { try TestDisk($1, at: "\(scratch)/disk\($0)") }
-        let count = try session.arguments.number("machines", least: 1) ?? test.machines
+        let count =
+            try session.arguments.number("machines", least: 1, most: Int(BootTest.mostMachines)) ?? test.machines
         if let setup = test.cluster, let root {
             let programs = Cluster.Programs(
                 root: root, cache: try session.cacheDirectory(), helper: try session.helper())
