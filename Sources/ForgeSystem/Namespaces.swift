@@ -248,6 +248,12 @@ extension SpawnFailure {
                     + "or `--security-opt unmask=ALL` (Podman)"
             )
         }
+        if let step, [.bridge, .tap].contains(step.operation) {
+            return (
+                ["the kernel's modules bridge and tun make networks for machines"],
+                "run `modprobe -a bridge tun` as root"
+            )
+        }
         if code == ENOSPC || code == EUSERS {
             return (["too many namespaces, or nested too deeply"], "raise user.max_*_namespaces with sysctl, as root")
         }

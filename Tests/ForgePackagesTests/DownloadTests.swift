@@ -30,6 +30,8 @@ import Testing
             ("", "has no SHA-256 sums", nil),
             ("<html>not found</html>", "has no SHA-256 sums", nil),
             (String(repeating: "a", count: 63), "has no SHA-256 sums", nil),
+            ("SHA256 (kubelet) = " + a + "0", "has no SHA-256 sums", nil),
+            ("SHA256 (kubelet)= " + a, "has no SHA-256 sums", nil),
             (
                 String(repeating: "a", count: 128) + "  kubelet\n", "has no SHA-256 sums",
                 "it has sums of another kind, which forge does not take"
@@ -40,6 +42,7 @@ import Testing
             ),
             ("\(a)  kubelet.sha256\n", "has no SHA-256 of kubelet", "it names kubelet.sha256"),
             ("\(a)  x/kubelet\n\(b)  y/kubelet\n", "has several SHA-256 sums for files called kubelet", nil),
+            ("\(a)\n\(b)\n", "has several SHA-256 sums for files called kubelet", nil),
             ("\(a)  kubelet\n\(b)  kubelet\n", "has several SHA-256 sums for files called kubelet", nil),
         ] as [(String, String, String?)])
     func whatIsNotThereIsAnError(_ text: String, _ message: String, _ detail: String?) {

@@ -91,6 +91,8 @@ import Testing
             try Command("/bin/true", namespaces: .bridged(bridge)).start()
         }
         #expect(error?.message.contains("make the network bridge plug") == true)
+        #expect(error?.code == .unsupportedHost)
+        #expect(error?.remedy == "run `modprobe -a bridge tun` as root")
     }
 
     @Test(arguments: Person.able) func mountsStayInside(_ person: Person) throws {

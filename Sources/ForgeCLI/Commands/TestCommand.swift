@@ -58,6 +58,10 @@ struct TestCommand {
         let firmware = session.arguments.value("firmware")
         let named = recipe.tests.filter { only.isEmpty || only.contains($0.name) }
         let joins = session.arguments.has("join")
+        // Before anything is built.
+        if try session.arguments.number("machines", least: 1, most: Int(BootTest.mostMachines)) != nil, !joins {
+            throw ForgeError(.badInput, "--machines is for --join", remedy: "add --join")
+        }
         let tests = named.filter { ($0.cluster != nil) == joins }
         let left = named.filter { $0.cluster != nil && !joins }.map(\.name)
         if !left.isEmpty {

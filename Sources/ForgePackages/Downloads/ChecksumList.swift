@@ -3,48 +3,54 @@ package import ForgeBase
 /// A published file of checksums: one SHA-256 alone, lines as `sha256sum` writes them (`<digits>  <name>`), or lines of
 /// BSD's form (`SHA256 (<name>) = <digits>`). Other lines, such as those of a signature around them, are passed over.
 package struct ChecksumList: Sendable {
-    /// The digest that stands alone, if one does.
-    private var alone: String?
+    /// Digests that stand alone on their lines.
+    private var alone: Set<String> = []
     private var entries: [(name: String, sha256: String)] = []
     /// Digests of another length were seen.
     private var hasOthers = false
 
     package init(_ bytes: [UInt8]) {
-        for line in bytes.split(whereSeparator: { $0 == 0x0a || $0 == 0x0d }) {
-            read(String(decoding: line, as: UTF8.self))
-        }
+        for line in bytes.split(whereSeparator: { $0 == 0x0a || $0 == 0x0d }) { read(line) }
     }
 
-    private mutating func read(_ line: String) {
-        if line.hasPrefix("SHA256 ("), let end = line.range(of: ") = ") {
-            let name = line[line.index(line.startIndex, offsetBy: 8)..<end.lowerBound]
-            if let hex = ChecksumList.digest(line[end.upperBound...]) { entries.append((String(name), hex)) }
+    private static let prefix = Array("SHA256 (".utf8)
+    private static let infix = Array(") = ".utf8)
+
+    private mutating func read(_ line: ArraySlice<UInt8>) {
+        var line = line
+        while line.last == 0x20 || line.last == 0x09 { line.removeLast() }
+        if line.starts(with: ChecksumList.prefix) {
+            let name = line.dropFirst(ChecksumList.prefix.count).dropLast(64 + ChecksumList.infix.count)
+            guard let hex = ChecksumList.digest(line.suffix(64)),
+                line.dropLast(64).suffix(4).elementsEqual(ChecksumList.infix)
+            else { return }
+            entries.append((String(decoding: name, as: UTF8.self), hex))
             return
         }
+        let digits = line.prefix { ChecksumList.isHex($0) }
+        let rest = line[digits.endIndex...]
         // A backslash in front says that the name has escapes, which no published file needs.
-        let words = line.split(separator: " ", maxSplits: 1).map(String.init)
-        guard let first = words.first, first.utf8.allSatisfy({ ChecksumList.isHex($0) }) else { return }
-        guard let hex = ChecksumList.digest(first) else {
-            hasOthers = hasOthers || [32, 40, 96, 128].contains(first.utf8.count)
+        guard rest.isEmpty || rest.first == 0x20 else { return }
+        guard let hex = ChecksumList.digest(digits) else {
+            hasOthers = hasOthers || [32, 40, 96, 128].contains(digits.count)
             return
         }
-        guard words.count == 2 else {
-            alone = alone ?? hex
-            return
+        if rest.isEmpty {
+            alone.insert(hex)
+        } else {
+            let name = rest.drop { $0 == 0x20 }
+            entries.append(
+                (String(decoding: name.first == UInt8(ascii: "*") ? name.dropFirst() : name, as: UTF8.self), hex))
         }
-        var name = words[1].drop { $0 == " " }
-        if name.first == "*" { name = name.dropFirst() }
-        while name.last == " " || name.last == "\t" { name = name.dropLast() }
-        entries.append((String(name), hex))
     }
 
     private static func isHex(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20)
     }
 
-    private static func digest(_ text: some StringProtocol) -> String? {
-        let hex = text.lowercased().split(separator: " ").first.map(String.init) ?? ""
-        return hex.utf8.count == 64 && hex.utf8.allSatisfy { isHex($0) } ? hex : nil
+    private static func digest(_ digits: ArraySlice<UInt8>) -> String? {
+        guard digits.count == 64, digits.allSatisfy({ isHex($0) }) else { return nil }
+        return String(decoding: digits, as: UTF8.self).lowercased()
     }
 
     /// The SHA-256 of the file at a URL.
@@ -53,7 +59,7 @@ package struct ChecksumList: Sendable {
     /// - Parameter place: the list's own address, for errors.
     /// - Throws: `.verification` if the list has none, or several for such a name.
     package func sha256(of url: String, place: String) throws(ForgeError) -> String {
-        if entries.isEmpty, let alone { return alone }
+        if entries.isEmpty, alone.count == 1, let only = alone.first { return only }
         let path = ChecksumList.parts(FetchURL.path(of: url))
         let fitting = entries.map { entry in
             (sha256: entry.sha256, parts: ChecksumList.parts(entry.name))
@@ -62,7 +68,7 @@ package struct ChecksumList: Sendable {
         let longest = whole.map(\.parts.count).max()
         let found = Set((longest.map { length in whole.filter { $0.parts.count == length } } ?? fitting).map(\.sha256))
         if found.count == 1, let only = found.first { return only }
-        throw fault(path.last ?? url, several: !found.isEmpty, place)
+        throw fault(path.last ?? url, several: !found.isEmpty || entries.isEmpty && !alone.isEmpty, place)
     }
 
     private static func parts(_ path: String) -> [String] {
