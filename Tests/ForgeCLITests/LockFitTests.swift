@@ -67,6 +67,8 @@ import Testing
         #expect(error["remedy"]?.string == "run `forge lock tiny`: it keeps every version that still fits")
 
         try project.write("recipes/tiny/keys/own.gpg", "the first key")
+        let unknown = try project.forge("lock", "--update", "tiny", "tol", "--json", expecting: 2)
+        #expect(unknown.contains("“tol” is not in the lock"), "\(unknown)")
         try project.edit("packages: [tool]", "packages: [tools]")
         let other = try project.forge("plan", "tiny", "--json", expecting: 2)
         #expect(other.contains("the options of “packages” have changed since it was made"), "\(other)")

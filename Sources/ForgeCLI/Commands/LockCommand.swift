@@ -17,6 +17,7 @@ struct LockCommand {
                 .badInput, "packages are named without --update",
                 remedy: "forge lock --update \(recipe.name) \(packages.joined(separator: " "))")
         }
+        try check(packages, lock, wanted)
         if session.arguments.has("check") { return try check(wanted, lock, service, path) }
 
         let update: LockService.Update =
@@ -27,6 +28,16 @@ struct LockCommand {
         let changed = try new.save(path)
         report(lock, new, path, changed: changed)
         return .done
+    }
+
+    /// Refuses names that neither the lock nor the recipe has: nothing would move.
+    private func check(_ names: [String], _ lock: LockFile, _ wanted: [LockService.Wanted]) throws(ForgeError) {
+        let known = Set(lock.entries.flatMap(\.names))
+        for name in names where !known.contains(name) && !wanted.contains(where: { $0.request.mentions(name) }) {
+            throw ForgeError(
+                .badInput, "“\(name)” is not in the lock\(Suggestion.hint(for: name, inMany: known))",
+                remedy: "name what the lock has, or update everything: forge lock --update RECIPE")
+        }
     }
 
     /// Exit 0 if the lock has the newest of everything, 2 if not.
@@ -70,5 +81,17 @@ struct LockCommand {
         }
         for change in changes { console.result(change) }
         console.note(changed ? "wrote \(session.layout.display(path))" : "\(session.layout.display(path)) is unchanged")
+    }
+}
+
+extension JSON {
+    /// Whether a text stands somewhere in the value.
+    fileprivate func mentions(_ text: String) -> Bool {
+        switch self {
+        case .string(let value): value == text
+        case .array(let values): values.contains { $0.mentions(text) }
+        case .object(let fields): fields.contains { $0.1.mentions(text) }
+        default: false
+        }
     }
 }
