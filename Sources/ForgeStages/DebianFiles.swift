@@ -48,7 +48,7 @@ package struct DebianFiles {
             if offline { throw forbidden(missing.map { files[$0].name }, of: files.count, lockedOn: day) }
             for index in missing { _ = try mirrors.urls(of: files[index].archive) }
             let wanted = lock.wanted(mirrors: mirrors, store: context.store)
-            let fetcher = Fetcher(partialDirectory: context.store.directory + "/partial", options: options)
+            let fetcher = Fetcher(for: context.store, options: options)
             let summary = try fetcher.fetch(missing.map { wanted[$0] }, into: context.store, lockedOn: day) {
                 progress in
                 context.progress(progress.bytes, progress.totalBytes, "bytes", output)

@@ -1,7 +1,7 @@
 import ForgeArchive
 import ForgeBase
 package import ForgePackages
-package import ForgeRecipe
+import ForgeRecipe
 package import ForgeScripts
 import ForgeStore
 import ForgeSystem
@@ -9,21 +9,10 @@ import ForgeSystem
 /// The stage `downloads`: files by URL, as the lock pins them.
 package struct Downloads {
     private let context: StageContext
-    private let entry: LockEntry
-    private let mirrors: [(String, [String])]
-    private let offline: Bool
+    private let sources: LockedSources
 
-    /// - Parameters:
-    ///   - locked: the lock's entry for this stage.
-    ///   - mirrors: places to ask before a host, by its name. Never part of a key.
-    ///   - offline: ask nobody but this machine's files.
-    package init(
-        _ context: StageContext, locked: LockEntry, mirrors: [(String, [String])] = [], offline: Bool = false
-    ) {
-        self.context = context
-        entry = locked
-        self.mirrors = mirrors
-        self.offline = offline
+    package init(_ context: StageContext, _ sources: LockedSources) {
+        (self.context, self.sources) = (context, sources)
     }
 
     /// Fetches what the store lacks, and makes the tree.
@@ -53,10 +42,8 @@ package struct Downloads {
     /// What the lock says of each file.
     private func pins(_ files: [DownloadFile]) throws -> [LockedBytes] {
         try files.map { file in
-            guard let pin = entry.downloads?.first(where: { $0.name == file.name }) else {
-                throw ForgeError(
-                    .badInput, "the lock of stage “\(entry.id)” does not pin the file “\(file.name)”",
-                    remedy: "make it anew with `forge lock --update`")
+            guard let pin = sources.entry.downloads?.first(where: { $0.name == file.name }) else {
+                throw sources.unpinned("the file “\(file.name)”")
             }
             return pin.file
         }
@@ -70,18 +57,16 @@ package struct Downloads {
         let known = try locked.map { try context.store.digest(of: $0) }
         let missing = files.indices.filter { known[$0] == nil }
         let wanted = missing.map { index in
-            let places = files[index].urls.flatMap { FetchURL.places(of: $0, mirrors: mirrors) }
+            let places = files[index].urls.flatMap { FetchURL.places(of: $0, mirrors: sources.mirrors) }
             return PinnedFile(
                 name: files[index].name, sha256: locked[index].sha256, size: locked[index].size,
-                urls: FetchURL.reachable(places, offline: offline))
+                urls: FetchURL.reachable(places, offline: sources.offline))
         }
         let unreachable = wanted.filter(\.urls.isEmpty).map(\.name)
         guard unreachable.isEmpty else {
-            throw ForgeError(
-                .network, "\(unreachable.joined(separator: ", ")): not in the cache, and --offline forbids to fetch it",
-                remedy: "build once without --offline, or name a cache that has it with --cache DIR")
+            throw ForgeError.offline(unreachable.joined(separator: ", ") + ":")
         }
-        let fetcher = Fetcher(partialDirectory: context.store.directory + "/partial", options: options)
+        let fetcher = Fetcher(for: context.store, options: options)
         let fetched = try fetcher.fetch(wanted, pin: .lockedFiles, into: context.store) { progress in
             context.progress(progress.bytes, progress.totalBytes, "bytes", "files")
         }

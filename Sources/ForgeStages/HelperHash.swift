@@ -18,7 +18,7 @@ struct HelperHash {
         }
         let mirrors = (request["mirrors"]?.object ?? []).map { ($0.0, ($0.1.array ?? []).compactMap(\.string)) }
         let store = try Store(directory: cache)
-        let fetcher = Fetcher(partialDirectory: cache + "/partial")
+        let fetcher = Fetcher(for: store)
         let input: JSON
         if request["git"]?.bool == true {
             let ref = request["ref"]?.string ?? "HEAD"

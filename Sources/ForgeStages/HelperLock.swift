@@ -70,7 +70,7 @@ struct HelperLock {
     }
 
     private func locker(_ item: Item, _ message: JSON, cache: String, store: Store) throws -> any Locker {
-        let fetcher = Fetcher(partialDirectory: cache + "/partial")
+        let fetcher = Fetcher(for: store)
         switch item.locker {
         case "debian":
             let reader = SuiteReader(

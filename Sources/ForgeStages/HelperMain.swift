@@ -84,11 +84,9 @@ enum Builtins {
         case "debian-packages": return try debian(request, context, output: "packages")
         case "debian-source": return try debian(request, context, output: "sources")
         case "downloads":
-            let entry = try LockEntry(of: request, in: context.store)
-            return try Downloads(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
+            return try Downloads(context, LockedSources(request, in: context.store)).run()
         case "image-copy":
-            let entry = try LockEntry(of: request, in: context.store)
-            return try ImageCopy(context, locked: entry, mirrors: request.mirrors, offline: request.offline).run()
+            return try ImageCopy(context, LockedSources(request, in: context.store)).run()
         case "rootfs": return try runRootfs(context)
         case "fetch-url": return try SourceStages(request: request, context: context).url()
         case "fetch-git": return try SourceStages(request: request, context: context).git()

@@ -11,7 +11,7 @@ struct SourceStages {
     let request: HelperRequest
     let context: StageContext
 
-    private var fetcher: Fetcher { Fetcher(partialDirectory: context.store.directory + "/partial") }
+    private var fetcher: Fetcher { Fetcher(for: context.store) }
 
     /// The file of a URL.
     func url() throws -> StageResult {
@@ -46,10 +46,7 @@ struct SourceStages {
     }
 
     private func refuseOffline(_ places: [String], _ name: String) throws(ForgeError) {
-        guard reachable(places).isEmpty else { return }
-        throw ForgeError(
-            .network, "\(name) is not in the cache, and --offline forbids to fetch it",
-            remedy: "build once without --offline, or name a cache that has it with --cache DIR")
+        if reachable(places).isEmpty { throw .offline("\(name) is") }
     }
 
     private func report(_ progress: FetchProgress) {

@@ -58,8 +58,9 @@ import Testing
         var fetch = FetchOptions()
         fetch.retryDelay = .milliseconds(1)
         return try Downloads(
-            context, locked: entry, mirrors: offline ? [] : [("dl.invalid", ["file://\(scratch)/site"])],
-            offline: offline
+            context,
+            LockedSources(
+                entry: entry, mirrors: offline ? [] : [("dl.invalid", ["file://\(scratch)/site"])], offline: offline)
         ).run(options: fetch)
     }
 
@@ -139,7 +140,7 @@ import Testing
             file: "options")
         let context = StageContext(
             store: store, scratch: scratch, inputs: [], options: options, epoch: 0, architecture: "amd64", jobs: 1)
-        let error = failure { _ = try Downloads(context, locked: entry).run() }
+        let error = failure { _ = try Downloads(context, LockedSources(entry: entry)).run() }
         #expect(error?.message == "the lock of stage “up” does not pin the file “x”")
     }
 

@@ -49,7 +49,8 @@ import Testing
         fetch.attempts = 1
         fetch.retryDelay = .milliseconds(1)
         return try ImageCopy(
-            context, locked: entry, mirrors: [("r.invalid", ["file://\(scratch)/registry"])], offline: offline
+            context,
+            LockedSources(entry: entry, mirrors: [("r.invalid", ["file://\(scratch)/registry"])], offline: offline)
         ).run(options: fetch)
     }
 
@@ -124,7 +125,7 @@ import Testing
             id: "images", parameters: [:], locker: "images", request: .null, date: 0, body: .images([]))
         let context = StageContext(
             store: store, scratch: scratch, inputs: [], options: options, epoch: 0, architecture: "amd64", jobs: 1)
-        let error = failure { _ = try ImageCopy(context, locked: entry).run() }
+        let error = failure { _ = try ImageCopy(context, LockedSources(entry: entry)).run() }
         #expect(error?.message == "the lock of stage “images” does not pin the image r.invalid/a:1")
     }
 }

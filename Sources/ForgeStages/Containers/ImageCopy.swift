@@ -1,27 +1,16 @@
 import ForgeBase
 package import ForgePackages
-package import ForgeRecipe
+import ForgeRecipe
 package import ForgeScripts
 import ForgeStore
 
 /// The stage `image-copy`: container images as the lock pins them, as one OCI image layout.
 package struct ImageCopy {
     private let context: StageContext
-    private let entry: LockEntry
-    private let mirrors: [(String, [String])]
-    private let offline: Bool
+    private let sources: LockedSources
 
-    /// - Parameters:
-    ///   - locked: the lock's entry for this stage.
-    ///   - mirrors: places to ask before a registry, by its host. Never part of a key.
-    ///   - offline: never ask; what the store lacks is an error.
-    package init(
-        _ context: StageContext, locked: LockEntry, mirrors: [(String, [String])] = [], offline: Bool = false
-    ) {
-        self.context = context
-        entry = locked
-        self.mirrors = mirrors
-        self.offline = offline
+    package init(_ context: StageContext, _ sources: LockedSources) {
+        (self.context, self.sources) = (context, sources)
     }
 
     /// Fetches what the store lacks, and makes the layout.
@@ -29,11 +18,7 @@ package struct ImageCopy {
         let images = try CopiedImage.list(context.options)
         var layout = OCILayout()
         for image in images {
-            guard let locked = entry.images?.first(where: { $0.name == image.name }) else {
-                throw ForgeError(
-                    .badInput, "the lock of stage “\(entry.id)” does not pin the image \(image.name)",
-                    remedy: "make it anew with `forge lock --update`")
-            }
+            guard let locked = locked(image) else { throw sources.unpinned("the image \(image.name)") }
             try bring(locked, image, options)
             layout.blobs.formUnion([locked.manifest] + locked.blobs)
             layout.images.append(
@@ -57,20 +42,21 @@ package struct ImageCopy {
                 .badInput, "\(layout) lacks parts of \(image.reference), or has others under their names",
                 details: missing.prefix(8).map { "blobs/sha256/\($0.hex)" }, remedy: "copy the layout again")
         }
-        if offline {
-            throw ForgeError(
-                .network, "\(image.reference) is not in the cache, and --offline forbids to fetch it",
-                details: ["\(missing.count) of \(locked.blobs.count + 1) parts are missing"],
-                remedy: "build once without --offline, or name a cache that has it with --cache DIR")
+        if sources.offline {
+            throw ForgeError.offline(
+                "\(image.reference) is",
+                details: ["\(missing.count) of \(locked.blobs.count + 1) parts are missing"])
         }
-        let fetcher = Fetcher(partialDirectory: context.store.directory + "/partial", options: options)
-        try locked.fetch(image, mirrors: mirrors, fetcher: fetcher, into: context.store) { progress in
+        let fetcher = Fetcher(for: context.store, options: options)
+        try locked.fetch(image, mirrors: sources.mirrors, fetcher: fetcher, into: context.store) { progress in
             context.progress(progress.bytes, progress.totalBytes, "bytes", image.name)
         }
     }
 
+    private func locked(_ image: CopiedImage) -> LockedImage? { sources.entry.images?.first { $0.name == image.name } }
+
     private func about(_ image: CopiedImage) -> JSON? {
-        entry.images?.first { $0.name == image.name }.map { locked in
+        locked(image).map { locked in
             .object([
                 ("type", .string("image")), ("name", .string(locked.name)), ("image", .string("\(image.reference)")),
                 ("digest", .string("sha256:\(locked.manifest.hex)")),
