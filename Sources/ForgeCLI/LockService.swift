@@ -75,9 +75,11 @@ struct LockService {
         let wanted = try wanted(recipe)
         let store = try session.store()
         let bytes = try Files.readIfPresent(path)
-        if !recipe.asksForLockedVersions { try recipe.checkCompatibility { _, _ in nil } }
-        if let bytes, !recipe.asksForLockedVersions, let index = try LockIndex(of: bytes, in: store),
-            wanted.allSatisfy({ index.part($0.id, $0.request) != nil })
+        let questions = recipe.questionsOfVersions
+        if questions.isEmpty { try recipe.checkCompatibility { _, _ in nil } }
+        if let bytes, let index = try LockIndex(of: bytes, in: store),
+            wanted.allSatisfy({ index.part($0.id, $0.request) != nil }),
+            try index.isKnownToFit(questions, of: wanted, in: store)
         {
             return { id, stage in index.part(id, try request(stage)) }
         }
@@ -98,6 +100,7 @@ struct LockService {
         }
         try checkCompatibility(recipe, wanted, complete)
         let index = try LockIndex(complete, in: store)
+        index.rememberThatItFits(questions, of: wanted, in: store)
         return { id, stage in index.part(id, try request(stage)) }
     }
 

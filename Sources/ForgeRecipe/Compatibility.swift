@@ -159,10 +159,18 @@ struct CompatibilityReader {
 
 extension Recipe {
     /// Whether versions of the lock decide if the recipe can be built.
-    package var asksForLockedVersions: Bool {
+    private var asksForLockedVersions: Bool {
         stages.contains { stage in
             stage.versions.contains { if case .locked = $0.source { true } else { false } }
         }
+    }
+
+    /// What `checkCompatibility` asks of a lock, as a text: the same text and the same lock have the same answer. Empty if
+    /// it asks nothing.
+    package var questionsOfVersions: String {
+        guard asksForLockedVersions else { return "" }
+        return stages.filter { !$0.versions.isEmpty }
+            .map { "\($0.id) \($0.versions) \($0.definition.compatibility)" }.joined(separator: "\n")
     }
 
     /// Holds every rule of its stages against the versions that the recipe names. A rule for a version that it doesn't
