@@ -19,7 +19,14 @@ package struct SourceIndex {
         let stanzas = text.withUnsafeBufferPointer { scan($0) }
         for stanza in stanzas {
             let fields = try Deb822Stanza.parse(Array(text[stanza]), file: "an entry of \(file)")
-            if let fields = fields.first { found.append(try SourceIndex.source(fields, of: suite, file: file)) }
+            guard let fields = fields.first else { continue }
+            let source = try SourceIndex.source(fields, of: suite, file: file)
+            guard wanted.contains(source.name) else {
+                throw ForgeError(
+                    .verification, "\(file) has a source whose name goes on where a name ends: “\(source.name)”",
+                    remedy: "report this to the archive's owner")
+            }
+            found.append(source)
         }
     }
 
